@@ -1,0 +1,94 @@
+"""k-reciprocal re-ranking of whole sets: exactly the authors' result, in memory linear in the sets' size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from retrieval.errors import RetrievalError
+from retrieval.neighbours import Device, limited_threads, nearest
+from retrieval.rerank.encoding import NeighbourLists, average, encode, reciprocal, relative_distance
+from retrieval.rerank.inverted import InvertedLists, jaccard_distance
+from retrieval.rerank.settings import RerankSettings
+from retrieval.vectors import squared_distance, unit_rows
+
+QUERIES = 64  # queries whose distances are computed at a time
+
+
+def k_reciprocal(
+    query: npt.ArrayLike,
+    gallery: npt.ArrayLike,
+    k1: int = 20,
+    k2: int = 6,
+    lam: float = 0.3,
+    *,
+    threads: int | None = None,
+    device: Device = "auto",
+) -> npt.NDArray[np.float32]:
+    """The re-ranked distances of every query to every gallery item: float32 (Q, G).
+
+    query    float (Q, D), unit length; all queries are pooled with the gallery, as the authors' code does, so a query's
+             answer depends on the other queries. One probe at a time is `ReciprocalGraph`, or a call for each query.
+    gallery  float (G, D), unit length.
+
+    d*(q,g) = (1 - lam) * (1 - S/(2-S)) + lam * d(q,g) / max_j d(q,j), with S = sum_j min(V'[q,j], V'[g,j]).
+    """
+    wanted = unit_rows(query, "query")
+    out = np.empty((len(wanted), len(np.atleast_1d(gallery))), np.float32)
+    for start, block in k_reciprocal_blocks(query, gallery, k1, k2, lam, threads=threads, device=device):
+        out[start : start + len(block)] = block
+    return out
+
+
+def k_reciprocal_blocks(
+    query: npt.ArrayLike,
+    gallery: npt.ArrayLike,
+    k1: int = 20,
+    k2: int = 6,
+    lam: float = 0.3,
+    *,
+    threads: int | None = None,
+    device: Device = "auto",
+) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+    """`k_reciprocal`, a few queries at a time, for results too large to hold: yields (first query, float32 (b, G))."""
+    settings = RerankSettings(k1, k2, lam)
+    wanted, found = unit_rows(query, "query"), unit_rows(gallery, "gallery")
+    if len(wanted) == 0 or len(found) == 0:
+        empty = "query" if len(wanted) == 0 else "gallery"
+        raise RetrievalError(f"the {empty} is empty: re-ranking needs at least one vector on each side")
+    if wanted.shape[1] != found.shape[1]:
+        raise RetrievalError(
+            f"the query has {wanted.shape[1]} dimensions and the gallery {found.shape[1]}: embed both with one model"
+        )
+    with limited_threads(threads):
+        everything = np.concatenate((wanted, found))
+        near = nearest(everything, everything, settings.reach, exclude_self=True, device=device)
+        lists = NeighbourLists(everything, near.indices, near.lowest)
+        rows = np.arange(len(everything), dtype=np.int32)
+        single = encode(lists, rows, reciprocal(lists, rows, settings.half), settings)
+        encodings = average(lambda of: single[of], lists, rows, settings)
+        by_column = InvertedLists.of(encodings[len(wanted) :])
+        for start in range(0, len(wanted), QUERIES):
+            part = wanted[start : start + QUERIES]
+            own = slice(start, start + len(part))
+            yield start, _distances(part, found, encodings[own], by_column, near.lowest[own], settings)
+
+
+def _distances(
+    wanted: npt.NDArray[np.float32],
+    found: npt.NDArray[np.float32],
+    encodings: sparse.csr_array,
+    by_column: InvertedLists,
+    lowest: npt.NDArray[np.float32],
+    settings: RerankSettings,
+) -> npt.NDArray[np.float32]:
+    item, shared, place = by_column.meet(encodings.indices, encodings.data)
+    row = np.repeat(np.arange(len(wanted)), np.diff(encodings.indptr))[place]
+    total = np.bincount(row * len(found) + item, weights=shared, minlength=len(wanted) * len(found))
+    out = relative_distance(squared_distance(wanted @ found.T), lowest[:, None])
+    out *= settings.lam
+    out += (1.0 - settings.lam) * jaccard_distance(np.asarray(total, np.float32).reshape(out.shape))
+    return out
