@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.neighbours import ROUNDING, Tile, pair_similarities
+from retrieval.exact_search import ROUNDING, Tile
 from retrieval.rerank.items import Items
+from retrieval.similarity import pair_similarities
 
 
 class Arrivals:

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from retrieval.neighbours import pair_similarities
 from retrieval.rerank.settings import RerankSettings
+from retrieval.similarity import pair_similarities
 from retrieval.vectors import squared_distance
 
 Rows = npt.NDArray[np.int32]
@@ -132,9 +132,15 @@ def relative_distance(
     distance: npt.NDArray[np.float32], lowest: npt.NDArray[np.float32] | np.float32
 ) -> npt.NDArray[np.float32]:
     """d~: the distance over the largest distance of that item; 0 where all items are at one place."""
-    largest = 2.0 - 2.0 * lowest
-    apart = largest > ONE_PLACE
+    largest = largest_distance(lowest)
+    apart = largest > 0
     return np.asarray(np.where(apart, np.minimum(distance / np.where(apart, largest, 1.0), 1.0), 0.0), dtype=np.float32)
+
+
+def largest_distance(lowest: npt.NDArray[np.float32] | np.float32) -> npt.NDArray[np.float32]:
+    """max_j d(i,j) from the similarity of the farthest item; 0 where that is only rounding."""
+    largest = 2.0 - 2.0 * np.asarray(lowest, np.float32)
+    return np.where(largest > ONE_PLACE, largest, np.float32(0))
 
 
 def _pattern(row: Rows, column: Rows, shape: tuple[int, int]) -> sparse.csr_array:

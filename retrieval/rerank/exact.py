@@ -9,11 +9,13 @@ import numpy.typing as npt
 from scipy import sparse
 
 from retrieval.errors import RetrievalError
-from retrieval.neighbours import Device, limited_threads, nearest
-from retrieval.rerank.encoding import NeighbourLists, average, encode, reciprocal, relative_distance
-from retrieval.rerank.inverted import InvertedLists, jaccard_distance
+from retrieval.gpu_search import Device
+from retrieval.neighbours import nearest
+from retrieval.rerank.encoding import NeighbourLists, average, encode, largest_distance, reciprocal
+from retrieval.rerank.inverted import InvertedLists, jaccard_distance, sum_by_item
 from retrieval.rerank.settings import RerankSettings
-from retrieval.vectors import squared_distance, unit_rows
+from retrieval.threads import limited_threads, spread
+from retrieval.vectors import unit_rows
 
 QUERIES = 64  # queries whose distances are computed at a time
 
@@ -65,16 +67,20 @@ def k_reciprocal_blocks(
         )
     with limited_threads(threads):
         everything = np.concatenate((wanted, found))
-        near = nearest(everything, everything, settings.reach, exclude_self=True, device=device)
+        near = nearest(everything, everything, settings.reach, exclude_self=True, threads=threads, device=device)
         lists = NeighbourLists(everything, near.indices, near.lowest)
         rows = np.arange(len(everything), dtype=np.int32)
         single = encode(lists, rows, reciprocal(lists, rows, settings.half), settings)
         encodings = average(lambda of: single[of], lists, rows, settings)
         by_column = InvertedLists.of(encodings[len(wanted) :])
-        for start in range(0, len(wanted), QUERIES):
+
+        def distances(start: int) -> npt.NDArray[np.float32]:
             part = wanted[start : start + QUERIES]
             own = slice(start, start + len(part))
-            yield start, _distances(part, found, encodings[own], by_column, near.lowest[own], settings)
+            return _distances(part, found, encodings[own], by_column, near.lowest[own], settings)
+
+        starts = range(0, len(wanted), QUERIES)
+        yield from zip(starts, spread(distances, starts, threads), strict=True)
 
 
 def _distances(
@@ -85,10 +91,17 @@ def _distances(
     lowest: npt.NDArray[np.float32],
     settings: RerankSettings,
 ) -> npt.NDArray[np.float32]:
+    lam = np.float32(settings.lam)
+    out = wanted @ found.T
+    # lam * d~ + (1 - lam), in the places of the similarities; then the little that shares something is brought nearer.
+    largest = largest_distance(lowest)[:, None]
+    scale = np.where(largest > 0, lam / np.where(largest > 0, largest, 1), 0)
+    out *= -2 * scale
+    out += 2 * scale
+    np.clip(out, 0, lam, out=out)
+    out += 1 - lam
     item, shared, place = by_column.meet(encodings.indices, encodings.data)
     row = np.repeat(np.arange(len(wanted)), np.diff(encodings.indptr))[place]
-    total = np.bincount(row * len(found) + item, weights=shared, minlength=len(wanted) * len(found))
-    out = relative_distance(squared_distance(wanted @ found.T), lowest[:, None])
-    out *= settings.lam
-    out += (1.0 - settings.lam) * jaccard_distance(np.asarray(total, np.float32).reshape(out.shape))
+    where, total = sum_by_item(row * len(found) + item, shared)
+    out.ravel()[where] -= (1 - lam) * (1 - jaccard_distance(total))
     return out

@@ -11,18 +11,22 @@ from scipy import sparse
 
 from retrieval.array_file import read_arrays, write_arrays
 from retrieval.errors import CorruptGraphError, RetrievalError
-from retrieval.neighbours import Device, Neighbours, limited_threads, nearest, pair_similarities, search_rows
+from retrieval.exact_search import Neighbours, search_rows
+from retrieval.gpu_search import Device
+from retrieval.neighbours import nearest
 from retrieval.ranking import NOBODY, Ranking
 from retrieval.rerank.arrivals import Arrivals
 from retrieval.rerank.encoding import average, encode, reciprocal, relative_distance
-from retrieval.rerank.inverted import InvertedLists, jaccard_distance
+from retrieval.rerank.inverted import InvertedLists, jaccard_distance, sum_by_item
 from retrieval.rerank.items import Items
 from retrieval.rerank.keys import Keys, checked_keys, contains
 from retrieval.rerank.lookup import Slots, named_items, nearest_allowed, slots_of
-from retrieval.rerank.probe import ProbeEncoding, Surroundings, encode_probe, sum_by_item
+from retrieval.rerank.probe import ProbeEncoding, Surroundings, encode_probe
 from retrieval.rerank.segments import Segments
 from retrieval.rerank.settings import RerankSettings
 from retrieval.rerank.sparse_rows import SparseRows
+from retrieval.similarity import pair_similarities
+from retrieval.threads import limited_threads
 from retrieval.vectors import squared_distance, unit_rows
 
 FORMAT = "vantage reciprocal graph"
@@ -170,7 +174,8 @@ class ReciprocalGraph:
             pool = nearest_allowed(items, rows, top, slots)
         else:
             pool = named_items(items, rows, candidates, k1)
-        ranked = [self._rank_one(rows[n], near, pool, n, slots, top) for n in range(len(rows))]
+        exact_pool = candidates is None if allowed is not None else found is None
+        ranked = [self._rank_one(rows[n], near, pool, n, slots, top, exact_pool) for n in range(len(rows))]
         width = max((len(ids) for ids, _, _ in ranked), default=0)
         ids = np.full((len(rows), width), NOBODY, np.int64)
         distances, reranked = np.full((2, len(rows), width), np.inf, np.float32)
@@ -190,7 +195,8 @@ class ReciprocalGraph:
             here = np.flatnonzero(items == slot)
             heaviest = here[np.lexsort((places[here], -shared[here]))]
             total = np.asarray([shared[here].sum()], np.float32)
-            plain, final = self._distances(rows[0], np.asarray([slot]), total, near.lowest[0])
+            likeness = pair_similarities(rows, np.zeros(1, np.int64), self._items.vectors, np.asarray([slot]))
+            plain, final = self._distances(likeness, total, near.lowest[0])
             leaned = zip(self._items.keys[encoding.columns[places[heaviest]]], shared[heaviest], strict=True)
             out.append(
                 Support(
@@ -341,6 +347,7 @@ class ReciprocalGraph:
         n: int,
         allowed: Slots | None,
         top: int,
+        exact_pool: bool,
     ) -> tuple[Keys, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         encoding = self._encode_probe(probe, near, n)
         met, shared, _ = self._segments.meet(encoding.columns, encoding.weights)
@@ -348,13 +355,27 @@ class ReciprocalGraph:
         if allowed is not None:
             permitted = contains(allowed, met)
             met, total = met[permitted], total[permitted]
-        # All who share anything with the probe, and its nearest: whoever is neither has a Jaccard distance of 1 and is
-        # farther than `top` others, so it cannot be among the best.
-        others = pool.indices[n][pool.indices[n] >= 0]
-        slots = np.union1d(met, others)
-        overlap = np.zeros(len(slots), np.float32)
-        overlap[np.searchsorted(slots, met)] = total
-        plain, final = self._distances(probe, slots, overlap, near.lowest[n])
+        found = pool.indices[n] >= 0
+        nearest, likeness = pool.indices[n][found], pool.similarities[n][found]
+        # Whoever is neither among the nearest nor shares anything has a Jaccard distance of 1 and is farther than `top`
+        # others, so it cannot be among the best. Of those who share something, many cannot be either: with an exact
+        # pool they are no nearer than its last, and their vectors, strewn over all memory, need not be read.
+        at = np.searchsorted(met, nearest)
+        at[at == len(met)] = 0
+        known = met[at] == nearest if len(met) else np.zeros(len(nearest), np.bool_)
+        overlap = np.where(known, total[at], np.float32(0)) if len(met) else np.zeros(len(nearest), np.float32)
+        plain, final = self._distances(likeness, overlap, near.lowest[n])
+        rest = np.ones(len(met), np.bool_)
+        rest[at[known]] = False
+        if exact_pool and len(nearest) >= top:
+            _, least = self._distances(likeness[-1:], total, near.lowest[n])
+            rest &= least <= np.partition(final, top - 1)[top - 1]
+        farther = met[rest]
+        likeness = pair_similarities(probe[None], np.zeros(len(farther), np.int64), self._items.vectors, farther)
+        plain_rest, final_rest = self._distances(likeness, total[rest], near.lowest[n])
+        slots, plain, final = (
+            np.concatenate(both) for both in ((nearest, farther), (plain, plain_rest), (final, final_rest))
+        )
         best = np.lexsort((slots, final))[:top]
         return self._items.keys[slots[best]], plain[best], final[best]
 
@@ -371,15 +392,10 @@ class ReciprocalGraph:
         return ProbeEncoding(encoding.columns[there], encoding.weights[there], encoding.mutual)
 
     def _distances(
-        self,
-        probe: npt.NDArray[np.float32],
-        slots: npt.NDArray[np.integer],
-        shared: npt.NDArray[np.float32],
-        lowest: float,
+        self, similarity: npt.NDArray[np.float32], shared: npt.NDArray[np.float32], lowest: float
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """The plain and the re-ranked distance of one probe to items with which it shares S."""
         lam = np.float32(self.settings.lam)
-        similarity = pair_similarities(probe[None], np.zeros(len(slots), np.int64), self._items.vectors, slots)
         plain = squared_distance(similarity)
         return plain, (1 - lam) * jaccard_distance(shared) + lam * relative_distance(plain, np.float32(lowest))
 

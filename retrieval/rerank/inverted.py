@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+
+Key = TypeVar("Key", np.int32, np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,3 +50,15 @@ class InvertedLists:
 def jaccard_distance(shared: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     """1 - S / (2 - S) from S = sum_j min(V'[q,j], V'[g,j]): the rows of V' sum to 1, so max sums to 2 - S."""
     return 1.0 - shared / (2.0 - shared)
+
+
+def sum_by_item(
+    items: npt.NDArray[Key], values: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[Key], npt.NDArray[np.float32]]:
+    """The distinct items, ascending, and the sum of each one's values; its cost does not grow with the gallery."""
+    if len(items) == 0:
+        return items, values
+    order = np.argsort(items)
+    items, values = items[order], values[order]
+    first = np.concatenate(([True], items[1:] != items[:-1]))
+    return items[first], np.add.reduceat(values, np.flatnonzero(first))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.neighbours import Neighbours, pair_similarities, search_rows
+from retrieval.exact_search import Neighbours, search_rows
 from retrieval.ranking import Ranking
 from retrieval.rerank.items import Items
 from retrieval.rerank.keys import Keys, contains
+from retrieval.similarity import pair_similarities
 
 Slots = npt.NDArray[np.int32]
 Vectors = npt.NDArray[np.float32]

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.neighbours import pair_similarities
 from retrieval.rerank.encoding import relative_distance
+from retrieval.rerank.inverted import sum_by_item
 from retrieval.rerank.settings import RerankSettings
 from retrieval.rerank.sparse_rows import SparseRows
+from retrieval.similarity import pair_similarities
 from retrieval.vectors import squared_distance
 
 
@@ -69,7 +70,7 @@ def encode_probe(
     k1, half = settings.k1, settings.half
     closest, how_close = near[:k1], similarities[:k1]
     mutual = closest[how_close >= around.similarities[closest, k1 - 1]]
-    members = np.union1d(mutual, _expansion(mutual, closest[:half], how_close[:half], around, half)).astype(np.int32)
+    members = _distinct(np.concatenate((mutual, _expansion(mutual, closest[:half], how_close[:half], around, half))))
     likeness = pair_similarities(probe[None], np.zeros(len(members), np.int64), around.vectors, members)
     weights = np.exp(-relative_distance(squared_distance(likeness), lowest))
     weights /= 1.0 + weights.sum()  # 1: the probe itself, at no distance
@@ -89,9 +90,16 @@ def _expansion(
     theirs = around.indices[mutual, :half]
     shared = inner & (theirs[:, :, None] == mutual).any(axis=2)
     # c itself is in both sets; so is the probe, where c and it are reciprocal within h.
-    both = 1 + np.isin(mutual, closest[how_close >= around.similarities[closest, half - 1]]) if half else 1
+    near = closest[how_close >= around.similarities[closest, half - 1]] if half else closest
+    both = 1 + (mutual[:, None] == near).any(axis=1)
     enough = 3 * (shared.sum(axis=1) + both) > 2 * (inner.sum(axis=1) + both)
     return np.asarray(theirs[enough][inner[enough]])
+
+
+def _distinct(items: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """`np.unique` for a handful, at a fraction of its price."""
+    items = np.sort(items)
+    return items[np.concatenate(([True], items[1:] != items[:-1]))] if len(items) else items
 
 
 def _mean(
@@ -103,15 +111,3 @@ def _mean(
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
     """The mean over `count` encodings of the probe's own and its nearest items', by column."""
     return sum_by_item(np.concatenate((members, columns)), np.concatenate((weights, shares)) / np.float32(count))
-
-
-def sum_by_item(
-    items: npt.NDArray[np.int32], values: npt.NDArray[np.float32]
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """The distinct items, ascending, and the sum of each one's values; its cost does not grow with the gallery."""
-    if len(items) == 0:
-        return items, values
-    order = np.argsort(items)
-    items, values = items[order], values[order]
-    first = np.concatenate(([True], items[1:] != items[:-1]))
-    return items[first], np.add.reduceat(values, np.flatnonzero(first))

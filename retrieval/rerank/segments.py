@@ -69,8 +69,12 @@ class Segments:
         self, columns: npt.NDArray[np.int32], weights: npt.NDArray[np.float32]
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """`InvertedLists.meet` over all segments, each item as it is now."""
-        found = [self._meet_one(OPEN, self._current(), columns, weights)]
-        found += [self._meet_one(number, lists, columns, weights) for number, lists in self._sealed]
+        segments = [(OPEN, self._current()), *self._sealed]
+        found = [self._meet_one(number, lists, columns, weights) for number, lists in segments if len(lists.items)]
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            return columns[:0], weights[:0], np.zeros(0, np.int64)
         items, shared, places = zip(*found, strict=True)
         return np.concatenate(items), np.concatenate(shared), np.concatenate(places)
 

@@ -7,9 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
-from retrieval import neighbours
+from retrieval import exact_search
 from retrieval.errors import RetrievalError
-from retrieval.neighbours import limited_threads, nearest, pair_similarities, search_rows
+from retrieval.exact_search import search_rows
+from retrieval.neighbours import nearest
+from retrieval.similarity import pair_similarities
+from retrieval.threads import limited_threads
 
 
 def sorted_by_hand(queries, gallery, k, hidden=lambda q, g: False):
@@ -52,10 +55,10 @@ def sides(draw):
 def test_the_nearest_are_those_of_a_full_sort_whatever_the_tiles(both, k, tile):
     queries, gallery = both
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(neighbours, "TILE", tile)
-        patch.setattr(neighbours, "ROWS", 3)
-        patch.setattr(neighbours, "SPARE", 1)
-        patch.setattr(neighbours, "MORE_SPARE", 3)
+        patch.setattr(exact_search, "TILE", tile)
+        patch.setattr(exact_search, "ROWS", 3)
+        patch.setattr(exact_search, "SPARE", 1)
+        patch.setattr(exact_search, "MORE_SPARE", 3)
         found = nearest(queries, gallery, k)
     assert_same(found, sorted_by_hand(queries, gallery, k), k)
     whole = queries @ gallery.T
@@ -106,8 +109,8 @@ def test_watch_is_shown_every_similarity_once(people):
         part[:] = tile
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(neighbours, "TILE", 12)
-        patch.setattr(neighbours, "ROWS", 2)
+        patch.setattr(exact_search, "TILE", 12)
+        patch.setattr(exact_search, "ROWS", 2)
         search_rows(queries, gallery, 3, watch=watch)
     np.testing.assert_allclose(seen, queries @ gallery.T, atol=1e-6)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval.neighbours import pair_similarities
+from retrieval.similarity import pair_similarities
 
 REFERENCE = Path(__file__).parents[4] / "shared" / "data" / "rerank_reference.npz"
 
