@@ -1,0 +1,69 @@
+# Everything a fresh checkout needs, in one file. Wanted: git, make and Python 3.11, 3.12 or 3.13.
+#   make test    the suite            make lint    ruff and mypy       make bench   the measurements
+#   make lock    new requirement files from pyproject.toml            make clean   removes what make made
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+# The GPU builds of onnxruntime and faiss share module names with the CPU builds: one of the two is installed, never both.
+VARIANT ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
+VENV := .venv
+INSTALLED := $(VENV)/.installed-test-$(VARIANT)
+RUN := $(VENV)/bin/python -m
+ARGS ?=
+
+.PHONY: help test lint bench lock clean
+
+help:
+	@sed -n '3,4s/^#   //p' Makefile
+
+test: $(INSTALLED)
+	@$(RUN) pytest -q -n auto --dist worksteal $(ARGS)
+
+lint: $(INSTALLED)
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+	@$(RUN) mypy
+
+bench: $(INSTALLED)
+	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(VENV)/bin/python $$file $(ARGS); done
+
+clean:
+	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): requirements/test-$(VARIANT).txt requirements/build.txt requirements/uv.txt pyproject.toml
+	@$(call install,$(VENV),test)
+	@touch $@
+
+# $(call install,ENVIRONMENT,SET): makes the environment if there is none, and installs requirements/SET-VARIANT.txt with
+# every hash checked, then the checkout itself. uv is several times faster than pip and is used where the index has it.
+define install
+	python=$$(for name in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+	    if $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
+	        command -v $$name; break; fi; done); \
+	if [ -z "$$python" ]; then \
+	    echo "vantage: no Python 3.11, 3.12 or 3.13 was found: install one, or name it: make PYTHON=/path/to/python" >&2; exit 1; fi; \
+	if [ ! -x $(1)/bin/python ]; then \
+	    echo "vantage: making $(1) with $$($$python --version)"; \
+	    $$python -m venv $(1) || { echo "vantage: $$python cannot make an environment: install its venv module (Debian: python3-venv)" >&2; rm -rf $(1); exit 1; }; fi; \
+	pip="$(1)/bin/python -m pip --disable-pip-version-check install"; \
+	if $$pip -q --require-hashes -r requirements/uv.txt 2>/dev/null; then \
+	    pip="$(1)/bin/uv pip install --python $(1)/bin/python"; fi; \
+	echo "vantage: installing requirements/$(2)-$(VARIANT).txt ($$(grep -c '^[a-z0-9]' requirements/$(2)-$(VARIANT).txt) packages) into $(1); this is done once"; \
+	$$pip --require-hashes -r requirements/build.txt -r requirements/$(2)-$(VARIANT).txt; \
+	$$pip -q --no-deps --no-build-isolation -e .
+endef
+
+lock: $(INSTALLED)
+	@lock="$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade"; \
+	export UV_CUSTOM_COMPILE_COMMAND="make lock"; \
+	echo uv | $$lock - -o requirements/uv.txt; \
+	printf 'hatchling\neditables\n' | $$lock - -o requirements/build.txt; \
+	for variant in cpu gpu; do \
+	    echo "vantage: locking for $$variant"; \
+	    $$lock pyproject.toml --extra $$variant -o requirements/serve-$$variant.txt; \
+	    $$lock pyproject.toml --extra $$variant --extra training -o requirements/train-$$variant.txt; \
+	    $$lock pyproject.toml --extra $$variant --extra training --extra test -o requirements/test-$$variant.txt; \
+	done
