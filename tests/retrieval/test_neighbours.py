@@ -5,14 +5,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from threadpoolctl import threadpool_info
 
 from retrieval import exact_search
 from retrieval.errors import RetrievalError
 from retrieval.exact_search import search_rows
 from retrieval.neighbours import nearest
 from retrieval.similarity import pair_similarities
-from retrieval.threads import limited_threads
 
 
 def sorted_by_hand(queries, gallery, k, hidden=lambda q, g: False):
@@ -90,6 +88,14 @@ def test_more_ties_than_are_kept_spare_still_end_in_the_first_of_them(people):
     assert nearest(row, gallery, 5).indices.tolist() == [[20, 21, 22, 23, 24]]
 
 
+@pytest.mark.parametrize("copies", [12, 40, 700])
+def test_nearer_items_that_come_later_push_out_the_last_of_the_ties_and_not_the_first(copies):
+    east, north = np.eye(2, dtype=np.float32)
+    tied, nearer = unit(np.array([3 * east + 4 * north])), unit(np.array([4 * east + 3 * north]))
+    gallery = np.concatenate((np.repeat(tied, copies, axis=0), np.repeat(nearer, 9, axis=0)))
+    assert nearest(east[None], gallery, 11).indices.tolist() == [[*range(copies, copies + 9), 0, 1]]
+
+
 def test_a_query_gets_the_same_bits_alone_and_in_a_batch(people):
     gallery, queries = people(300, dimensions=64), people(40, dimensions=64, seed=3)
     together = nearest(queries, gallery, 10)
@@ -123,15 +129,6 @@ def test_float16_and_strided_input_is_searched_like_its_float32_copy(people):
     np.testing.assert_array_equal(
         nearest(queries, half, 6).indices, nearest(queries, half.astype(np.float32), 6).indices
     )
-
-
-def test_threads_are_limited_while_searching_and_given_back(people):
-    before = {pool["filepath"]: pool["num_threads"] for pool in threadpool_info()}
-    with limited_threads(1):
-        assert {pool["num_threads"] for pool in threadpool_info()} == {1}
-    assert {pool["filepath"]: pool["num_threads"] for pool in threadpool_info()} == before
-    queries, gallery = people(4), people(30, seed=2)
-    np.testing.assert_array_equal(nearest(queries, gallery, 6, threads=1).indices, nearest(queries, gallery, 6).indices)
 
 
 @pytest.mark.parametrize(
