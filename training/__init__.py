@@ -1,0 +1,1 @@
+"""Training: datasets, networks, losses, the trainer, export, evaluation and reports."""
