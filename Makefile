@@ -40,11 +40,11 @@ $(INSTALLED): requirements/test-$(VARIANT).txt requirements/build.txt requiremen
 # $(call install,ENVIRONMENT,SET): makes the environment if there is none, and installs requirements/SET-VARIANT.txt with
 # every hash checked, then the checkout itself. uv is several times faster than pip and is used where the index has it.
 define install
-	python=$$(for name in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+	python=$$(for name in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
 	    if $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
 	        command -v $$name; break; fi; done); \
 	if [ -z "$$python" ]; then \
-	    echo "vantage: no Python 3.11, 3.12 or 3.13 was found: install one, or name it: make PYTHON=/path/to/python" >&2; exit 1; fi; \
+	    echo "vantage: $(if $(PYTHON),$(PYTHON) is no,there is no) Python 3.11, 3.12 or 3.13$(if $(PYTHON),, here): install one, or name it: make PYTHON=/path/to/python" >&2; exit 1; fi; \
 	if [ ! -x $(1)/bin/python ]; then \
 	    echo "vantage: making $(1) with $$($$python --version)"; \
 	    $$python -m venv $(1) || { echo "vantage: $$python cannot make an environment: install its venv module (Debian: python3-venv)" >&2; rm -rf $(1); exit 1; }; fi; \
