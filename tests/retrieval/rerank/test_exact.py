@@ -68,8 +68,10 @@ def test_float16_and_strided_input_gives_the_result_of_its_float32_copy(people):
     np.testing.assert_array_equal(k_reciprocal(query, np.repeat(gallery, 2, axis=0)[::2]), plain)
 
 
-def test_vectors_a_little_short_of_unit_length_are_still_at_no_distance_from_themselves(people, literal):
-    query, gallery = people(3, seed=1) * np.float32(0.9985), people(40, seed=2) * np.float32(0.9985)
+@pytest.mark.parametrize("length", [0.9985, 1.0015])
+def test_vectors_a_little_off_unit_length_are_still_at_no_distance_from_themselves(people, literal, length):
+    gallery = people(40, seed=2) * np.float32(length)
+    query = np.concatenate((people(3, seed=1) * np.float32(length), gallery[:2]))
     np.testing.assert_allclose(k_reciprocal(query, gallery), literal(query, gallery), atol=2e-6)
 
 
