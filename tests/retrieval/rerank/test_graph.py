@@ -110,6 +110,26 @@ def test_after_random_changes_and_a_refresh_it_equals_one_built_anew(seed, monke
     assert_equals_a_rebuild(graph, vectors, probes, seed)
 
 
+def reciprocal_pairs(graph):
+    """The pairs of keys that the graph holds to be reciprocal within h."""
+    items = graph._items
+    row, place = np.nonzero(items.mutual_half & items.alive[:, None])
+    return set(zip(items.keys[row].tolist(), items.keys[items.indices[row, place]].tolist(), strict=True))
+
+
+@pytest.mark.parametrize("change", ["add", "remove"])
+def test_until_the_refresh_no_old_pair_is_taken_for_reciprocal_that_was_not(people, change):
+    graph = ReciprocalGraph.build(people(120))
+    before = reciprocal_pairs(graph)
+    if change == "add":
+        graph.add(np.arange(120, 140), people(20, seed=4))
+    else:
+        graph.remove(np.arange(0, 120, 9))
+    after = {(left, right) for left, right in reciprocal_pairs(graph) if left < 120}
+    assert after <= before
+    assert len(after) > len(before) / 4
+
+
 def test_a_refresh_in_bounded_steps_comes_to_an_end(people):
     graph = ReciprocalGraph.build(people(80))
     graph.remove([3, 5, 8, 13])
