@@ -110,6 +110,24 @@ def test_after_random_changes_and_a_refresh_it_equals_one_built_anew(seed, monke
     assert_equals_a_rebuild(graph, vectors, probes, seed)
 
 
+@pytest.mark.parametrize("change", ["add", "remove"])
+def test_a_farthest_item_that_comes_or_goes_changes_those_it_is_farthest_from(people, change):
+    crowd = people(60, of=3, spread=0.1)
+    outlier = unit(-crowd[:1])  # in nobody's list, but what many distances are divided by
+    settings = RerankSettings(4, 3, 0.3)
+    if change == "add":
+        graph = ReciprocalGraph.build(crowd.copy(), settings=settings)
+        graph.add([60], outlier)
+        vectors = np.concatenate((crowd, outlier))
+    else:
+        graph = ReciprocalGraph.build(np.concatenate((crowd, outlier)), settings=settings)
+        graph.remove([60])
+        vectors = crowd
+    assert graph.stale > 0
+    graph.refresh()
+    assert_equals_a_rebuild(graph, dict(enumerate(vectors)), crowd[:3], seed=0)
+
+
 def reciprocal_pairs(graph):
     """The pairs of keys that the graph holds to be reciprocal within h."""
     items = graph._items

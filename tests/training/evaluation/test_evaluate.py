@@ -234,7 +234,7 @@ def test_one_queried_person_leaves_the_open_set_unmeasured_with_the_reason(linea
 def test_what_cannot_be_evaluated_is_said_before_anything_is_embedded(linear_model, colourful_market, tmp_path):
     session = session_of(linear_model())
     dataset = load_dataset(f"market1501:{colourful_market()}")
-    with pytest.raises(EvaluationError, match="market1501 has no query pictures.*split=test"):
+    with pytest.raises(EvaluationError, match=r"market1501 has no query pictures.*split=test"):
         open_trial(session, Dataset("market1501", train=dataset.train, gallery=dataset.gallery))
     with pytest.raises(EvaluationError, match=r"--multi-query needs Market-1501's folder gt_bbox"):
         open_trial(session, dataset, multi_query=True)
@@ -242,5 +242,5 @@ def test_what_cannot_be_evaluated_is_said_before_anything_is_embedded(linear_mod
         (tmp_path / "f" / person).mkdir(parents=True)
         for at in range(3):
             Image.new("RGB", (4, 8), (at, 9, 9)).save(tmp_path / "f" / person / f"{at}.png")
-    with pytest.raises(EvaluationError, match="camera of 2 of 2 query pictures is not known.*--ignore-cameras"):
+    with pytest.raises(EvaluationError, match=r"camera of 2 of 2 query pictures is not known.*--ignore-cameras"):
         open_trial(session, load_dataset(f"folder:{Path(tmp_path / 'f')},split=test"))
