@@ -110,6 +110,24 @@ def test_after_random_changes_and_a_refresh_it_equals_one_built_anew(seed, monke
     assert_equals_a_rebuild(graph, vectors, probes, seed)
 
 
+@pytest.mark.parametrize(("seed", "k1", "k2"), [(0, 5, 3), (1, 5, 3), (2, 9, 1), (3, 9, 1), (4, 7, 1), (5, 7, 2)])
+def test_a_change_reaches_as_far_as_it_matters_and_a_refresh_makes_all_of_that_anew(people, seed, k1, k2):
+    """In a gallery so large that most items are several neighbours away from what changes."""
+    crowd = people(500, of=60, seed=seed, spread=0.9)
+    settings = RerankSettings(k1, k2, 0.3)
+    graph = ReciprocalGraph.build(crowd[:490].copy(), settings=settings)
+    graph.add(np.arange(490, 500), crowd[490:])
+    graph.remove([17, 44])
+    marked = graph.stale
+    graph.refresh()
+    kept = np.delete(np.arange(500), [17, 44])
+    fresh = ReciprocalGraph.build(crowd[kept], kept, settings)
+    ours, anew = graph.rank(crowd, top=498), fresh.rank(crowd, top=498)
+    in_order = [np.take_along_axis(one.reranked, np.argsort(one.ids, axis=1), axis=1) for one in (ours, anew)]
+    np.testing.assert_allclose(*in_order, atol=2e-6)
+    assert 12 <= marked < 490, "not everything was made anew"
+
+
 @pytest.mark.parametrize("change", ["add", "remove"])
 def test_a_farthest_item_that_comes_or_goes_changes_those_it_is_farthest_from(people, change):
     crowd = people(60, of=3, spread=0.1)
@@ -176,6 +194,7 @@ def test_what_was_removed_is_in_no_answer_and_no_saved_byte(people, tmp_path):
     gallery = people(120)
     graph = ReciprocalGraph.build(gallery.copy(), keys=np.arange(1000, 1120))
     graph.remove([1007])
+    assert not (graph._items.vectors == gallery[7]).all(axis=1).any(), "nor in memory"
     assert 1007 not in graph.rank(gallery, top=120).ids
     assert all(key != 1007 for support in graph.explain(gallery[7], [1008]) for key, _ in support.shared)
     graph.save(tmp_path / "graph")
