@@ -41,7 +41,6 @@ class SparseRows:
         if missing > 0:
             self.starts = np.concatenate((self.starts, np.zeros(missing, np.int64)))
             self.counts = np.concatenate((self.counts, np.zeros(missing, np.int32)))
-        self.counts[rows] = 0  # what they held is a gap now
         if int(self.counts.sum()) * 2 < self._used:
             self._close_gaps()
         end = self._used + matrix.nnz

@@ -223,7 +223,16 @@ def test_items_that_an_index_still_names_but_that_are_gone_are_passed_over(peopl
     graph = ReciprocalGraph.build(gallery)
     outdated = graph.search(probes, 30)
     graph.remove(outdated.ids[0, :3])
-    assert not np.isin(graph.rank(probes, 10, found=outdated).ids, outdated.ids[0, :3]).any()
+    assert not np.isin(graph.rank(probes, 100, found=outdated).ids, outdated.ids[0, :3]).any()
+
+
+def test_a_removed_item_is_not_taken_for_the_farthest_when_an_index_names_the_nearest(people):
+    crowd = unit(np.abs(people(100)) + 0.5)  # all alike to some degree, so that nothing is as far as a right angle
+    graph, probes = ReciprocalGraph.build(crowd.copy()), unit(np.abs(people(3, seed=5)) + 0.5)
+    graph.remove(np.unique(graph._items.farthest)[:2])
+    own, found = graph.rank(probes, 98), graph.rank(probes, 98, found=graph.search(probes, 98))
+    for n in range(len(probes)):
+        assert by_key(found, n) == pytest.approx(by_key(own, n), abs=0.05)
 
 
 def test_allowed_candidates_of_an_index_give_the_same_ranking(people):
@@ -333,6 +342,7 @@ def test_an_empty_graph_takes_items_but_answers_with_a_sentence(people):
         (lambda graph, rows: graph.rank(rows, top=0), "top is 0"),
         (lambda graph, rows: graph.add([5], rows[:1]), "key 5 cannot be added: the last key used is 29"),
         (lambda graph, rows: graph.add([40, 39], rows[:2]), "keys must ascend"),
+        (lambda graph, rows: graph.add([40, 40], rows[:2]), "keys must ascend, each used once"),
         (lambda graph, rows: graph.add([40], rows[:2]), "one integer for each of the 2 vectors"),
         (lambda graph, rows: graph.add([0.5], rows[:1]), "one integer for each"),
         (lambda graph, rows: graph.remove([77]), "no item with key 77"),
