@@ -17,7 +17,7 @@ from retrieval.rerank.settings import RerankSettings
 from retrieval.threads import limited_threads, spread
 from retrieval.vectors import unit_rows
 
-QUERIES = 64  # queries whose distances are computed at a time
+QUERIES = 128  # queries whose distances are computed at a time
 
 
 def k_reciprocal(
