@@ -52,11 +52,18 @@ def test_one_thread_or_one_item_stays_on_the_calling_thread():
     assert list(spread(lambda item: item, [], threads=4)) == []
 
 
-def test_no_more_results_are_made_ahead_than_there_are_threads():
-    begun = []
-    results = spread(lambda item: begun.append(item) or item, range(100), threads=2)
+def test_no_more_items_are_taken_up_ahead_than_there_are_threads_for():
+    taken = []
+
+    class Counted(list[int]):
+        def __iter__(self):
+            for item in super().__iter__():
+                taken.append(item)
+                yield item
+
+    results = spread(lambda item: item, Counted(range(100)), threads=2)
     assert next(results) == 0
-    assert len(begun) <= 4
+    assert taken == [0, 1, 2]
     assert list(results) == list(range(1, 100))
 
 
