@@ -237,22 +237,9 @@ class ReciprocalGraph:
         """Removes items: no answer names or uses them from here on. With an unknown key nothing is removed."""
         items = self._items
         slots = self._slots_of_known(keys)
-        items.alive[slots] = False
-        items.vectors[slots] = 0.0
+        items.forget(slots)
         self._segments.drop(slots)
         self._dead = np.flatnonzero(~items.alive)
-        gone = (items.indices >= 0) & ~items.alive[items.indices]
-        rows = np.flatnonzero(gone.any(axis=1) & items.alive)
-        # Close the gaps. The last similarity stays: it is the radius that the list had, and the true one is no larger.
-        order = np.argsort(gone[rows], axis=1, kind="stable")
-        last = items.similarities[rows, -1:]
-        left = ~np.take_along_axis(gone[rows], order, 1)
-        items.indices[rows] = np.where(left, np.take_along_axis(items.indices[rows], order, 1), -1)
-        items.similarities[rows] = np.where(left, np.take_along_axis(items.similarities[rows], order, 1), last)
-        items.mutual_half[rows] &= ~gone[rows, : self.settings.half]
-        items.reorder_mutual(rows, order)
-        items.holed[rows] = True
-        items.holed[(items.farthest >= 0) & ~items.alive[items.farthest]] = True
 
     def refresh(self, limit: int | None = None) -> int:
         """Makes up to `limit` stale rows anew (all by default) and returns how many are left."""

@@ -51,6 +51,23 @@ class Items:
             store[count:wanted] = rows
         self._show(wanted)
 
+    def forget(self, slots: npt.NDArray[np.integer]) -> None:
+        """Takes items out of every list, and marks whose lists that leaves short or without their farthest."""
+        self.alive[slots] = False
+        self.vectors[slots] = 0.0
+        gone = (self.indices >= 0) & ~self.alive[self.indices]
+        rows = np.flatnonzero(gone.any(axis=1) & self.alive)
+        gone = gone[rows]
+        self.mutual_half[rows] &= ~gone[:, : self.mutual_half.shape[1]]
+        # Close the gaps. The last similarity stays: it is the radius that the list had, and the true one is no larger.
+        order = np.argsort(gone, axis=1, kind="stable")
+        left, last = ~np.take_along_axis(gone, order, 1), self.similarities[rows, -1:]
+        self.indices[rows] = np.where(left, np.take_along_axis(self.indices[rows], order, 1), -1)
+        self.similarities[rows] = np.where(left, np.take_along_axis(self.similarities[rows], order, 1), last)
+        self.reorder_mutual(rows, order)
+        self.holed[rows] = True
+        self.holed[(self.farthest >= 0) & ~self.alive[self.farthest]] = True
+
     def reorder_mutual(self, rows: npt.NDArray[np.integer], source: npt.NDArray[np.integer]) -> None:
         """Keeps `mutual_half` in step where place p of a row's list now holds what stood in place `source[:, p]`.
 
