@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from models.errors import ModelError
-from training.cli import data
+from training.cli import calibrate, data, evaluate, export, fit, report
 from training.errors import TrainingError
 
 app = typer.Typer(
@@ -24,6 +24,11 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # they hold pictures of people
 )
 app.add_typer(data.app, name="data")
+app.command()(fit.fit)
+app.command()(export.export)
+app.command()(evaluate.evaluate)
+app.command()(calibrate.calibrate)
+app.command()(report.report)
 
 
 def _print_version(wanted: bool) -> None:

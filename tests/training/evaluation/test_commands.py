@@ -109,7 +109,7 @@ def test_a_foreign_bundle_is_evaluated_and_calibrated_alike(run, linear_model, c
         ({"--data": "marked1501:x"}, "did you mean market1501"),
         ({"bundle": "/nowhere"}, "/nowhere is not a directory"),
         ({"--precision": "float16"}, "toy has no file in float16; it has float32"),
-        ({"--json": "/nowhere/out.json"}, "/nowhere/out.json cannot be written: No such file or directory"),
+        ({"--json": "/nowhere/out.json"}, "/nowhere/out.json cannot be written: there is no folder /nowhere"),
     ],
 )
 def test_what_a_user_can_mend_is_a_sentence(run, linear_model, colourful_market, change, sentence):
