@@ -1,4 +1,4 @@
-"""What does `fit` cost beyond the training itself?    .venv/bin/python benchmarks/training_speed.py [--recipe NAME] [--quick]
+"""What does `fit` cost beyond the training itself?    .venv/bin/python benchmarks/training_speed.py [--quick]
 
 Images a second of `fit` (sampler, crops, augmentation, losses, average of weights, checks, log, checkpoints) beside a
 bare loop with the same network, optimiser, precision and batch size, on one random batch with plain cross-entropy. The
