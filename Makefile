@@ -16,7 +16,7 @@ ARGS ?=
 .PHONY: help test lint bench lock clean
 
 help:
-	@sed -n '3,4s/^#   //p' Makefile
+	@sed -n 's/^#   //p' Makefile
 
 test: $(INSTALLED)
 	@$(RUN) pytest -q -n auto --dist worksteal $(ARGS)
