@@ -133,6 +133,8 @@ def relative_distance(
 ) -> npt.NDArray[np.float32]:
     """d~: the distance over the largest distance of that item; 0 where all items are at one place."""
     largest = largest_distance(lowest)
+    if largest.ndim == 0:  # one probe: this is on the path of a request
+        return np.minimum(distance / largest, np.float32(1)) if largest > 0 else np.zeros_like(distance)
     apart = largest > 0
     return np.asarray(np.where(apart, np.minimum(distance / np.where(apart, largest, 1.0), 1.0), 0.0), dtype=np.float32)
 
