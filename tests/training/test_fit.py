@@ -254,3 +254,18 @@ def test_people_that_do_not_fit_the_batch_are_a_sentence(small_data: str, small_
     many = replace(small_recipe, batch=replace(small_recipe.batch, people=40))
     with pytest.raises(DataError, match="a batch takes 40 people"):
         fit(small_data, many, tmp_path / "run")
+
+
+def test_a_run_can_start_from_the_backbone_of_another(
+    small_data: str, small_recipe: Recipe, with_loss: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    fit(small_data, small_recipe, tmp_path / "first")
+    none = with_loss(triplet={})
+    none = replace(
+        none,
+        network=replace(none.network, weights=str(tmp_path / "first" / "best.pt")),
+        schedule=replace(none.schedule, epochs=0),
+    )
+    fit(small_data, none, tmp_path / "second")
+    first, second = (read_trained(tmp_path / name).network.backbone.state_dict() for name in ("first", "second"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
