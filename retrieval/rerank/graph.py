@@ -85,7 +85,7 @@ class ReciprocalGraph:
     ) -> ReciprocalGraph:
         """A graph of a whole gallery.
 
-        vectors  float (N, D), unit length; float32 and C-contiguous is kept as it is, not copied: do not change it.
+        vectors  float (N, D), unit length; float32 and C-contiguous is kept, not copied: do not change it. Nor do we.
         keys     int (N,), ascending; 0 to N-1 by default.
         """
         settings = settings or RerankSettings()
@@ -243,6 +243,8 @@ class ReciprocalGraph:
 
     def refresh(self, limit: int | None = None) -> int:
         """Makes up to `limit` stale rows anew (all by default) and returns how many are left."""
+        if limit is not None and limit < 1:
+            raise RetrievalError(f"limit is {limit}: let a step make at least 1 row anew, or None for all of them")
         items, settings = self._items, self.settings
         budget = 2 * len(items) if limit is None else limit  # a row may need a new list and a new encoding
         torn = np.flatnonzero(items.holed & items.alive)[:budget].astype(np.int32)

@@ -30,6 +30,7 @@ class Items:
 
     def __init__(self, keys: npt.NDArray[np.int64], vectors: npt.NDArray[np.float32], settings: RerankSettings) -> None:
         self._stores = _blank(keys, vectors, settings)
+        self._borrowed = True  # the vectors may be the caller's own, until something has to be written into them
         self._show(len(keys))
 
     def __len__(self) -> int:
@@ -48,12 +49,16 @@ class Items:
                 larger = np.empty((max(wanted, 3 * len(store) // 2), *store.shape[1:]), store.dtype)
                 larger[:count] = store[:count]
                 self._stores[name] = store = larger
+                self._borrowed &= name != "vectors"
             store[count:wanted] = rows
         self._show(wanted)
 
     def forget(self, slots: npt.NDArray[np.integer]) -> None:
         """Takes items out of every list, and marks whose lists that leaves short or without their farthest."""
         self.alive[slots] = False
+        if self._borrowed:
+            self._stores["vectors"], self._borrowed = self._stores["vectors"].copy(), False
+            self._show(len(self))
         self.vectors[slots] = 0.0
         gone = (self.indices >= 0) & ~self.alive[self.indices]
         rows = np.flatnonzero(gone.any(axis=1) & self.alive)

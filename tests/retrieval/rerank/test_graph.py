@@ -166,6 +166,19 @@ def test_until_the_refresh_no_old_pair_is_taken_for_reciprocal_that_was_not(peop
     assert len(after) > len(before) / 4
 
 
+def test_the_callers_vectors_are_never_written_and_may_be_read_only(people):
+    vectors = people(40)
+    before = vectors.copy()
+    vectors.flags.writeable = False
+    graph = ReciprocalGraph.build(vectors)
+    graph.remove([3])
+    graph.add([40], people(1, seed=4))
+    graph.remove([7, 40])
+    graph.compact()
+    np.testing.assert_array_equal(vectors, before)
+    assert set(graph.rank(before[:1], top=40).ids[0].tolist()) == set(range(40)) - {3, 7}
+
+
 def test_a_refresh_in_bounded_steps_comes_to_an_end(people):
     graph = ReciprocalGraph.build(people(80))
     graph.remove([3, 5, 8, 13])
@@ -346,6 +359,7 @@ def test_an_empty_graph_takes_items_but_answers_with_a_sentence(people):
         (lambda graph, rows: graph.add([40], rows[:2]), "one integer for each of the 2 vectors"),
         (lambda graph, rows: graph.add([0.5], rows[:1]), "one integer for each"),
         (lambda graph, rows: graph.remove([77]), "no item with key 77"),
+        (lambda graph, rows: graph.refresh(limit=0), "limit is 0: let a step"),
         (lambda graph, rows: graph.explain(rows[0], [77]), "no item with key 77"),
         (
             lambda graph, rows: graph.rank(rows, found=Ranking(np.array([[NOBODY]]), np.array([[np.inf]]))),
