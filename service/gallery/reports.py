@@ -1,0 +1,132 @@
+"""What an engine says of its galleries and of what it has done to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from service.gallery.items import Item
+from service.gallery.settings import GallerySettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexInfo:
+    """How a gallery is searched.
+
+    kind, wanted   what searches now, and what the settings come to at this size (they differ while it is being built).
+    recall         recall@10 of an approximate index, measured against exact search when it was built; None if exact.
+    parameters     of an approximate index, such as efSearch.
+    graph          whether re-ranking online is possible: ready, building, off, or too large. graph_items: items in it.
+    stale          items whose neighbour lists wait to be made anew.
+    progress       of what is being built, 0 to 1; None when nothing is.
+    memory_bytes   held for vectors, index and graph.
+    """
+
+    kind: Literal["flat", "hnsw", "ivf"]
+    wanted: Literal["flat", "hnsw", "ivf"]
+    recall: float | None
+    parameters: dict[str, int | float]
+    graph: Literal["ready", "building", "off", "too large"]
+    stale: int
+    progress: float | None
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GalleryInfo:
+    """change: grows by 1 with every acknowledged write. unsaved: changes that the derived files do not hold yet.
+    pending_purge: deleted items of which something may be left on disk until `compact`."""
+
+    name: str
+    settings: GallerySettings
+    count: int
+    created_at: datetime
+    change: int
+    index: IndexInfo
+    saved_at: datetime | None
+    unsaved: int
+    pending_purge: int
+    disk_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddResult:
+    """What became of one item. denied: its id was erased, and the gallery does not take such ids back."""
+
+    id: str
+    outcome: Literal["added", "replaced", "unchanged", "refused", "denied"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Items in the order in which they were added; cursor: where the next page starts, None after the last."""
+
+    items: tuple[Item, ...]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteReceipt:
+    """What a delete removed, and from where.
+
+    ids       the items that were removed (with dry_run: would be); missing: asked for by id, but not there.
+    removed   how many were removed by place: database, index, graph, crops, feedback.
+    pending   where something of them may be left until `compact`, in words: free pages, write-ahead log, derived files,
+              snapshots.
+    """
+
+    gallery: str
+    ids: tuple[str, ...]
+    missing: tuple[str, ...]
+    dry_run: bool
+    at: datetime
+    removed: dict[str, int]
+    pending: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompactReceipt:
+    """purged: deleted items of which nothing is left under the data directory. rewritten: what was written anew."""
+
+    gallery: str
+    at: datetime
+    purged: int
+    rewritten: tuple[str, ...]
+    bytes_before: int
+    bytes_after: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotInfo:
+    name: str
+    gallery: str
+    path: Path
+    at: datetime
+    change: int
+    count: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that `verify` found wrong. serious: the truth is hurt; otherwise what to do mends it (rebuilding)."""
+
+    place: str
+    problem: str
+    remedy: str
+    serious: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyReport:
+    """checked: how many of what were looked at. sound when there are no findings."""
+
+    gallery: str
+    checked: dict[str, int]
+    findings: tuple[Finding, ...]
+
+    @property
+    def sound(self) -> bool:
+        return not self.findings
