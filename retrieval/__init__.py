@@ -2,6 +2,7 @@
 
 from retrieval.calibration import Calibration, Verdict
 from retrieval.errors import CorruptGraphError, RetrievalError
+from retrieval.exact_index import ExactIndex
 from retrieval.labels import Labels
 from retrieval.metrics import RankingMetrics, ranking_metrics
 from retrieval.neighbours import Neighbours, nearest
@@ -22,6 +23,7 @@ __all__ = [
     "NOBODY",
     "Calibration",
     "CorruptGraphError",
+    "ExactIndex",
     "Labels",
     "Neighbours",
     "OpenSetMetrics",

@@ -13,7 +13,7 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -52,17 +52,20 @@ def write_arrays(path: Path, facts: dict[str, Any], arrays: Arrays) -> None:
         os.close(folder)
 
 
+def stored_digest(path: Path) -> str:
+    """The checksum that a file says it has, by which two files can be told apart without reading them whole.
+
+    Whether what it holds agrees with it is found by `read_arrays` alone.
+    """
+    with path.open("rb") as file:
+        return str(_header(file, path).get("sha256"))
+
+
 def read_arrays(path: Path) -> tuple[dict[str, Any], Arrays]:
     """What `write_arrays` wrote; CorruptGraphError where the file is not exactly that."""
     with path.open("rb") as file:
-        start = file.read(len(MAGIC) + 8)
-        if start[: len(MAGIC)] != MAGIC:
-            raise CorruptGraphError(f"{path} is not a file of saved arrays: rebuild it from the vectors")
-        size = int.from_bytes(start[len(MAGIC) :], "little")
-        if size > path.stat().st_size:
-            raise _damaged(path)
+        header = _header(file, path)
         try:
-            header = json.loads(file.read(size))
             described = {"facts": header["facts"], "arrays": header["arrays"]}
             arrays: Arrays = {}
             for place in header["arrays"]:
@@ -76,6 +79,22 @@ def read_arrays(path: Path) -> tuple[dict[str, Any], Arrays]:
         if file.read(1) or _digest(described, arrays) != header.get("sha256"):
             raise _damaged(path)
         return header["facts"], arrays
+
+
+def _header(file: BinaryIO, path: Path) -> dict[str, Any]:
+    start = file.read(len(MAGIC) + 8)
+    if start[: len(MAGIC)] != MAGIC:
+        raise CorruptGraphError(f"{path} is not a file of saved arrays: rebuild it from the vectors")
+    size = int.from_bytes(start[len(MAGIC) :], "little")
+    if size > path.stat().st_size:
+        raise _damaged(path)
+    try:
+        header = json.loads(file.read(size))
+    except ValueError as error:
+        raise _damaged(path) from error
+    if not isinstance(header, dict):
+        raise _damaged(path)
+    return header
 
 
 def _read(file: Any, dtype: np.dtype[Any], shape: tuple[int, ...], path: Path) -> npt.NDArray[Any]:

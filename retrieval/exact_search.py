@@ -53,6 +53,7 @@ def search_rows(
     excluded: npt.NDArray[np.integer] | None = None,
     dead: npt.NDArray[np.intp] | None = None,
     watch: Callable[[int, int, Tile], None] | None = None,
+    progress: Callable[[int], None] | None = None,
     spare: int = SPARE,
     threads: int | None = None,
 ) -> Neighbours:
@@ -63,6 +64,7 @@ def search_rows(
     dead      ascending gallery rows that no query may find, nor count as its farthest.
     watch     is shown every tile, `watch(first query, first gallery row, similarities)`, before anything is hidden;
               then all is done on the calling thread.
+    progress  called now and then, on the calling thread, with how many queries are done; what it raises ends all.
     threads   how many may work on the queries at once, where there are more than one tile's.
     """
     size = len(gallery)
@@ -84,7 +86,11 @@ def search_rows(
         return first + best.settle_into(out, rows, block, gallery)
 
     starts = range(0, len(queries), rows_a_tile)
-    undecided = list(spread(search_block, starts, threads if watch is None else 1))
+    undecided = []
+    for first, unsure in zip(starts, spread(search_block, starts, threads if watch is None else 1), strict=True):
+        undecided.append(unsure)
+        if progress is not None:
+            progress(min(first + rows_a_tile, len(queries)))
     again = np.concatenate((np.empty(0, np.intp), *undecided))
     _settle_ties(out, again, queries, gallery, k, excluded, dead, spare)
     return out

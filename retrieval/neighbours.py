@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -22,6 +24,7 @@ def nearest(
     exclude_self: bool = False,
     threads: int | None = None,
     device: Device = "auto",
+    progress: Callable[[int], None] | None = None,
 ) -> Neighbours:
     """The `k` rows of `gallery` most similar to each query, exactly.
 
@@ -30,6 +33,7 @@ def nearest(
     exclude_self  `queries` is `gallery`, and row i is not its own neighbour.
     threads  processor threads to use; all of them by default.
     device   "gpu" needs a faiss that sees one; "auto" uses it where there is one.
+    progress  called now and then with how many queries are done, on a GPU once; what it raises ends the search.
     """
     wanted, found = unit_rows(queries, "queries"), unit_rows(gallery, "gallery")
     if wanted.shape[1] != found.shape[1]:
@@ -46,6 +50,9 @@ def nearest(
         )
     with limited_threads(threads):
         if use_gpu(device):
-            return search_on_gpu(wanted, found, k, exclude_self=exclude_self)
+            near = search_on_gpu(wanted, found, k, exclude_self=exclude_self)
+            if progress is not None:
+                progress(len(wanted))
+            return near
         excluded = np.arange(len(wanted)) if exclude_self else None
-        return search_rows(wanted, found, k, excluded=excluded, threads=threads)
+        return search_rows(wanted, found, k, excluded=excluded, threads=threads, progress=progress)

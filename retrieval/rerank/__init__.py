@@ -1,7 +1,8 @@
 """k-reciprocal re-ranking (Zhong et al., CVPR 2017): whole sets at once, or one probe against a prepared gallery."""
 
+from retrieval.rerank.asking import Support
 from retrieval.rerank.exact import k_reciprocal, k_reciprocal_blocks
-from retrieval.rerank.graph import ReciprocalGraph, Support
+from retrieval.rerank.graph import ReciprocalGraph
 from retrieval.rerank.local import rank_local
 from retrieval.rerank.settings import RerankSettings
 

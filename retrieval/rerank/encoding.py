@@ -57,14 +57,23 @@ def reciprocal(lists: NeighbourLists, rows: Rows, k: int) -> npt.NDArray[np.bool
 
 
 def encode(
-    lists: NeighbourLists, rows: Rows, mutual_half: npt.NDArray[np.bool_], settings: RerankSettings
+    lists: NeighbourLists,
+    rows: Rows,
+    mutual_half: npt.NDArray[np.bool_],
+    settings: RerankSettings,
+    progress: Callable[[int], None] | None = None,
 ) -> sparse.csr_array:
     """V of the given rows, before averaging: float32 (len(rows), N), indices ascending in each row.
 
     mutual_half  bool (N, h): `reciprocal(lists, ..., h)` of every item that occurs in the rows' lists.
+    progress     called now and then with how many rows are done.
     """
     starts = range(0, max(len(rows), 1), BLOCK)
-    blocks = [_encode_block(lists, rows[start : start + BLOCK], mutual_half, settings) for start in starts]
+    blocks = []
+    for start in starts:
+        blocks.append(_encode_block(lists, rows[start : start + BLOCK], mutual_half, settings))
+        if progress is not None:
+            progress(min(start + BLOCK, len(rows)))
     return blocks[0] if len(blocks) == 1 else sparse.csr_array(sparse.vstack(blocks, format="csr"))
 
 

@@ -8,25 +8,33 @@ from scipy import sparse
 
 
 class SparseRows:
-    """Rows of (column, weight) pairs in two growing pools. A replaced row leaves a gap; half gaps are closed."""
+    """Rows of (column, weight) pairs in two growing pools. A replaced row leaves a gap; half gaps are closed.
 
-    def __init__(self) -> None:
-        self.starts = np.zeros(0, np.int64)
-        self.counts = np.zeros(0, np.int32)
-        self.columns = np.zeros(0, np.int32)
-        self.weights = np.zeros(0, np.float32)
-        self._used = 0
+    A value: `replaced` gives another one, which goes on in the same pools behind what this one reads.
+    """
+
+    def __init__(
+        self,
+        starts: npt.NDArray[np.int64],
+        counts: npt.NDArray[np.int32],
+        columns: npt.NDArray[np.int32],
+        weights: npt.NDArray[np.float32],
+        used: int,
+    ) -> None:
+        self.starts, self.counts = starts, counts
+        self.columns, self.weights = columns, weights
+        self._used = used
 
     @classmethod
     def of(cls, matrix: sparse.csr_array) -> SparseRows:
         """All rows of `matrix`."""
-        rows = cls()
-        rows.starts = matrix.indptr[:-1].astype(np.int64)
-        rows.counts = np.diff(matrix.indptr).astype(np.int32)
-        rows.columns = matrix.indices.astype(np.int32)
-        rows.weights = matrix.data.astype(np.float32)
-        rows._used = len(rows.columns)
-        return rows
+        return cls(
+            matrix.indptr[:-1].astype(np.int64),
+            np.diff(matrix.indptr).astype(np.int32),
+            matrix.indices.astype(np.int32),
+            matrix.data.astype(np.float32),
+            matrix.nnz,
+        )
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -35,24 +43,22 @@ class SparseRows:
     def nbytes(self) -> int:
         return self.starts.nbytes + self.counts.nbytes + self.columns.nbytes + self.weights.nbytes
 
-    def put(self, rows: npt.NDArray[np.int32], matrix: sparse.csr_array) -> None:
-        """Row n of `matrix` becomes row `rows[n]`; rows beyond the end are made, empty where nothing was put."""
-        missing = int(rows.max(initial=-1)) + 1 - len(self)
-        if missing > 0:
-            self.starts = np.concatenate((self.starts, np.zeros(missing, np.int64)))
-            self.counts = np.concatenate((self.counts, np.zeros(missing, np.int32)))
-        if int(self.counts.sum()) * 2 < self._used:
-            self._close_gaps()
-        end = self._used + matrix.nnz
-        if end > len(self.columns):
-            spare = max(end, 3 * len(self.columns) // 2) - len(self.columns)
-            self.columns = np.concatenate((self.columns, np.zeros(spare, np.int32)))
-            self.weights = np.concatenate((self.weights, np.zeros(spare, np.float32)))
-        self.columns[self._used : end] = matrix.indices
-        self.weights[self._used : end] = matrix.data
-        self.starts[rows] = self._used + matrix.indptr[:-1]
-        self.counts[rows] = np.diff(matrix.indptr)
-        self._used = end
+    def replaced(self, rows: npt.NDArray[np.int32], matrix: sparse.csr_array) -> SparseRows:
+        """Row n of `matrix` as row `rows[n]`; rows beyond the end are made, empty where nothing was put."""
+        kept = self._without_gaps() if int(self.counts.sum()) * 2 < self._used else self
+        missing = max(int(rows.max(initial=-1)) + 1 - len(kept), 0)
+        starts = np.concatenate((kept.starts, np.zeros(missing, np.int64)))
+        counts = np.concatenate((kept.counts, np.zeros(missing, np.int32)))
+        columns, weights, begin = kept.columns, kept.weights, kept._used
+        end = begin + matrix.nnz
+        if end > len(columns):
+            spare = max(end, 3 * len(columns) // 2) - len(columns)
+            columns = np.concatenate((columns, np.zeros(spare, np.int32)))
+            weights = np.concatenate((weights, np.zeros(spare, np.float32)))
+        columns[begin:end], weights[begin:end] = matrix.indices, matrix.data
+        starts[rows] = begin + matrix.indptr[:-1]
+        counts[rows] = np.diff(matrix.indptr)
+        return SparseRows(starts, counts, columns, weights, end)
 
     def take(self, rows: npt.NDArray[np.integer], width: int) -> sparse.csr_array:
         """The given rows as a matrix (len(rows), width)."""
@@ -69,8 +75,6 @@ class SparseRows:
         at = np.arange(ends[-1] if len(ends) else 0) + np.repeat(self.starts[rows] - (ends - counts), counts)
         return self.columns[at], self.weights[at], counts
 
-    def _close_gaps(self) -> None:
-        rows = np.arange(len(self))
-        self.columns, self.weights, counts = self.pairs(rows)
-        self.starts = np.cumsum(counts) - counts
-        self._used = len(self.columns)
+    def _without_gaps(self) -> SparseRows:
+        columns, weights, counts = self.pairs(np.arange(len(self)))
+        return SparseRows(np.cumsum(counts) - counts, counts, columns, weights, len(columns))

@@ -23,6 +23,7 @@ def test_the_doors_of_retrieval_are_these():
         "NOBODY",
         "Calibration",
         "CorruptGraphError",
+        "ExactIndex",
         "Labels",
         "Neighbours",
         "OpenSetMetrics",

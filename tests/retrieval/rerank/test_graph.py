@@ -148,7 +148,7 @@ def test_a_farthest_item_that_comes_or_goes_changes_those_it_is_farthest_from(pe
 
 def reciprocal_pairs(graph):
     """The pairs of keys that the graph holds to be reciprocal within h."""
-    items = graph._items
+    items = graph._versions.now
     row, place = np.nonzero(items.mutual_half & items.alive[:, None])
     return set(zip(items.keys[row].tolist(), items.keys[items.indices[row, place]].tolist(), strict=True))
 
@@ -207,7 +207,7 @@ def test_what_was_removed_is_in_no_answer_and_no_saved_byte(people, tmp_path):
     gallery = people(120)
     graph = ReciprocalGraph.build(gallery.copy(), keys=np.arange(1000, 1120))
     graph.remove([1007])
-    assert not (graph._items.vectors == gallery[7]).all(axis=1).any(), "nor in memory"
+    assert not (graph._versions.now.vectors == gallery[7]).all(axis=1).any(), "nor in memory"
     assert 1007 not in graph.rank(gallery, top=120).ids
     assert all(key != 1007 for support in graph.explain(gallery[7], [1008]) for key, _ in support.shared)
     graph.save(tmp_path / "graph")
@@ -242,7 +242,7 @@ def test_items_that_an_index_still_names_but_that_are_gone_are_passed_over(peopl
 def test_a_removed_item_is_not_taken_for_the_farthest_when_an_index_names_the_nearest(people):
     crowd = unit(np.abs(people(100)) + 0.5)  # all alike to some degree, so that nothing is as far as a right angle
     graph, probes = ReciprocalGraph.build(crowd.copy()), unit(np.abs(people(3, seed=5)) + 0.5)
-    graph.remove(np.unique(graph._items.farthest)[:2])
+    graph.remove(np.unique(graph._versions.now.farthest)[:2])
     own, found = graph.rank(probes, 98), graph.rank(probes, 98, found=graph.search(probes, 98))
     for n in range(len(probes)):
         assert by_key(found, n) == pytest.approx(by_key(own, n), abs=0.05)
@@ -280,6 +280,18 @@ def test_the_plain_search_names_the_nearest(people):
     ranking = ReciprocalGraph.build(gallery).search(probes, 50)
     np.testing.assert_allclose(ranking.distances, np.sort(2 - 2 * probes @ gallery.T, axis=1), atol=1e-6)
     assert ranking.reranked is None
+
+
+def test_neighbour_lists_are_told_as_keys_and_end_with_nobody(people):
+    keys = 10 * np.arange(len(people)) + 7
+    graph = ReciprocalGraph.build(people, keys)
+    for key, row in zip(keys[:5], graph.neighbours_of(keys[:5]), strict=True):
+        [nearest] = graph.search(graph.vectors_of([key]), graph.settings.reach + 1).ids
+        assert row.tolist() == [other for other in nearest.tolist() if other != key][: graph.settings.reach]
+    few = ReciprocalGraph.build(people[:4])
+    assert (few.neighbours_of([0, 3]) == NOBODY).sum(axis=1).tolist() == [few.settings.reach - 3] * 2
+    with pytest.raises(RetrievalError, match="no item with key 99"):
+        few.neighbours_of([99])
 
 
 def test_an_explanation_adds_up_to_the_distance(people):
@@ -374,3 +386,35 @@ def test_what_cannot_be_done_is_refused_in_a_sentence_and_changes_nothing(people
     with pytest.raises(RetrievalError, match=sentence):
         act(graph, people(30))
     np.testing.assert_array_equal(graph.rank(people(3, seed=5), top=30).reranked, before.reranked)
+
+
+# ---- a build that is watched
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_build_says_how_far_it_is_and_changes_nothing_by_it(people, threads):
+    gallery, seen = people(3000), []
+    graph = ReciprocalGraph.build(gallery, threads=threads, progress=lambda done, of: seen.append((done, of)))
+    done = [count for count, _ in seen]
+    assert len(done) > 3
+    assert done == sorted(done)
+    assert done[0] < 3000
+    assert done[-1] == 3000
+    assert {of for _, of in seen} == {3000}
+    probes = people(4, seed=5)
+    np.testing.assert_array_equal(graph.rank(probes).reranked, ReciprocalGraph.build(gallery).rank(probes).reranked)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("when", [0.1, 0.9])
+def test_what_the_watcher_raises_abandons_the_build(people, threads, when):
+    calls = []
+
+    def cancel(done, of):
+        calls.append(done)
+        if done > when * of:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ReciprocalGraph.build(people(3000), threads=threads, progress=cancel)
+    assert [done > when * 3000 for done in calls] == [False] * (len(calls) - 1) + [True]

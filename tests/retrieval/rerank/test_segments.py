@@ -42,24 +42,23 @@ def test_whatever_was_touched_or_dropped_every_item_answers_once_and_as_it_is_no
     source = Encodings(size, seed)
     present = list(range(25))
     source.change(present)
-    ours = Segments(source.averaged)
-    ours.rebuild(np.array(present, np.int32), len(present))
+    ours = Segments().touched(np.array(present), source.averaged)
     following, most = len(present), 0
     for _ in range(120):
         act = rng.random()
         if act < 0.25 and following < size:
             new = np.arange(following, min(following + int(rng.integers(1, 4)), size))
             source.change(new)
-            ours.touch(new)
+            ours = ours.touched(new, source.averaged)
             present += new.tolist()
             following += len(new)
         elif act < 0.75:
             again = rng.choice(present, size=min(len(present), int(rng.integers(1, 7))), replace=False)
             source.change(again)
-            ours.touch(again)
+            ours = ours.touched(again, source.averaged)
         elif len(present) > 5:
             gone = rng.choice(present, size=2, replace=False)
-            ours.drop(gone)
+            ours = ours.dropped(gone)
             present = [item for item in present if item not in gone]
         columns = np.sort(rng.choice(size, size=15, replace=False)).astype(np.int32)
         weights = rng.random(15).astype(np.float32)

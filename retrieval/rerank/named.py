@@ -1,40 +1,14 @@
-"""Which items are near a probe: found exactly here, or named by an index and then weighed exactly."""
+"""Which items are near a probe, as an index names them; weighed exactly here."""
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from retrieval.exact_search import Neighbours, search_rows
+from retrieval.exact_search import Neighbours, Vectors
+from retrieval.keyed_rows import Slots
 from retrieval.ranking import Ranking
 from retrieval.rerank.items import Items
-from retrieval.rerank.keys import Keys, contains
 from retrieval.similarity import pair_similarities
-
-Slots = npt.NDArray[np.int32]
-Vectors = npt.NDArray[np.float32]
-FEW = 1 / 8  # allowed items below this share of the gallery are copied and searched alone
-
-
-def slots_of(items: Items, keys: Keys) -> Slots:
-    """The slots, ascending, of those of the ascending keys that are there."""
-    at = np.searchsorted(items.keys, keys)
-    at = at[at < len(items)]
-    return at[contains(keys, items.keys[at]) & items.alive[at]].astype(np.int32)
-
-
-def nearest_allowed(items: Items, probes: Vectors, k: int, allowed: Slots) -> Neighbours:
-    """The k nearest of the items at the given slots, which ascend."""
-    if len(allowed) >= FEW * len(items):
-        forbidden = np.ones(len(items), np.bool_)
-        forbidden[allowed] = False
-        return search_rows(probes, items.vectors, k, dead=np.flatnonzero(forbidden))
-    if len(allowed) == 0:
-        blank, nothing = np.empty((len(probes), 0), np.int32), np.full(len(probes), -1, np.int32)
-        return Neighbours(blank, blank.astype(np.float32), nothing, nothing.astype(np.float32))
-    near = search_rows(probes, items.vectors[allowed], k)
-    slots = np.where(near.indices >= 0, allowed[near.indices], -1).astype(np.int32)
-    return Neighbours(slots, near.similarities, allowed[near.farthest], near.lowest)
 
 
 def named_items(items: Items, probes: Vectors, ranking: Ranking, k1: int) -> Neighbours:
