@@ -10,6 +10,8 @@ from typing import Literal
 from service.gallery.items import Item
 from service.gallery.settings import GallerySettings
 
+GraphState = Literal["ready", "building", "off", "too large"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexInfo:
@@ -24,11 +26,11 @@ class IndexInfo:
     memory_bytes   held for vectors, index and graph.
     """
 
-    kind: Literal["flat", "hnsw", "ivf"]
-    wanted: Literal["flat", "hnsw", "ivf"]
+    kind: Literal["flat", "signs", "hnsw", "ivf"]
+    wanted: Literal["flat", "signs", "hnsw", "ivf"]
     recall: float | None
     parameters: dict[str, int | float]
-    graph: Literal["ready", "building", "off", "too large"]
+    graph: GraphState
     stale: int
     progress: float | None
     memory_bytes: int

@@ -1,0 +1,115 @@
+"""Making a graph or an approximate index aside, while the gallery is searched and written to."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+from retrieval import ReciprocalGraph
+from retrieval.approximate import ApproximateIndex
+from service.gallery.embedded.holdings import Holdings
+from service.gallery.embedded.sizes import Sizes
+from service.gallery.embedded.steps import reached
+from service.gallery.embedded.writer import Writer
+from service.gallery.settings import GallerySettings
+
+MOST_HOLES = 0.3  # share of removed items that an approximate index may drag along
+MOST_GROWTH = 2.0  # times larger than when its parameters were measured
+Wanted = Literal["graph", "no graph", "flat", "signs", "hnsw", "ivf"]
+log = logging.getLogger(__name__)
+
+
+class AbandonedError(Exception):
+    """The gallery is being closed."""
+
+
+class Builder:
+    """One build at a time, on a thread of its own; what it makes is taken up on the writing thread."""
+
+    def __init__(self, name: str, settings: GallerySettings, sizes: Sizes, holdings: Holdings, writer: Writer) -> None:
+        self._name, self._settings, self._sizes = name, settings, sizes
+        self._holdings, self._writer = holdings, writer
+        self._thread: threading.Thread | None = None
+        self._abandoned = threading.Event()
+        self._given_up: set[Wanted] = set()  # what failed once is not tried again and again
+        self.progress: float | None = None
+        self.under_way: Wanted | None = None
+
+    def wanted(self) -> Wanted | None:
+        """What should be made next, if anything."""
+        held = self._holdings.now
+        count, index = len(held.table), held.approximate
+        graph = self._sizes.graph(self._settings, count)
+        if graph != (held.graph is not None):
+            step: Wanted = "graph" if graph else "no graph"
+            if step not in self._given_up:
+                return step
+        kind = self._sizes.kind(self._settings, count, index.kind if index is not None else "flat")
+        present = index.kind if index is not None else "flat"
+        worn = index is not None and (index.holes > MOST_HOLES or len(index) > MOST_GROWTH * index.tuning.items)
+        return kind if (kind != present or worn) and kind not in self._given_up else None
+
+    def start(self) -> None:
+        """Begins what is wanted, unless something is being made already."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        step = self.wanted()
+        if step is not None:
+            self.under_way, self.progress = step, 0.0
+            self._thread = threading.Thread(
+                target=self._run, args=(step,), name=f"builder of {self._name}", daemon=True
+            )
+            self._thread.start()
+
+    def make(self, step: Wanted) -> None:
+        """Makes it and has it taken up."""
+        threads = max(1, (os.cpu_count() or 1) // 2)  # the other half answers
+        holdings = self._holdings
+        adopt: Callable[[], None]
+        if step == "no graph":
+            adopt = holdings.give_up_graph
+        elif step == "flat":
+            adopt = partial(holdings.adopt_approximate, None)
+        else:
+            keys, vectors = holdings.now.table.snapshot()
+            if step == "graph":
+                graph = ReciprocalGraph.build(
+                    vectors, keys, self._settings.reranking, threads=threads, device="cpu", progress=self._advanced
+                )
+                adopt = partial(holdings.adopt_graph, graph)
+            else:
+                index = ApproximateIndex.build(step, vectors, keys, threads=threads, progress=self._advanced)
+                adopt = partial(holdings.adopt_approximate, index)
+        reached("built aside")
+        self._writer.alone(adopt)
+        reached("swapped in")
+
+    def wait(self) -> None:
+        """Until nothing is being made."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def abandon(self) -> None:
+        self._abandoned.set()
+        self.wait()
+
+    def _advanced(self, done: int, of: int) -> None:
+        if self._abandoned.is_set():
+            raise AbandonedError
+        self.progress = done / max(of, 1)
+
+    def _run(self, step: Wanted) -> None:
+        try:
+            self.make(step)
+        except AbandonedError:
+            pass
+        except Exception:
+            if not self._abandoned.is_set():
+                self._given_up.add(step)
+                log.exception("gallery %s: making its %s failed; it is searched as before", self._name, step)
+        finally:
+            self.progress = self.under_way = None

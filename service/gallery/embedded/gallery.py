@@ -1,0 +1,425 @@
+"""One gallery of the embedded engine: the truth on disk, and in memory what it is searched by."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from retrieval import ExactIndex, ReciprocalGraph, RetrievalError
+from retrieval.approximate import ApproximateIndex
+from service.gallery.embedded import derived
+from service.gallery.embedded.building import Builder
+from service.gallery.embedded.columns import Columns, Keys, View
+from service.gallery.embedded.crops import CropStore
+from service.gallery.embedded.filtering import allowed
+from service.gallery.embedded.holdings import Held, Holdings, difference
+from service.gallery.embedded.rows import microseconds
+from service.gallery.embedded.searcher import OutdatedError, Searcher, no_such_item
+from service.gallery.embedded.sizes import Kind, Sizes
+from service.gallery.embedded.steps import reached
+from service.gallery.embedded.superseded import Superseded
+from service.gallery.embedded.transaction import Transaction
+from service.gallery.embedded.truth import Truth
+from service.gallery.embedded.upkeep import Chore, Upkeep
+from service.gallery.embedded.writer import Writer
+from service.gallery.engine import OnConflict
+from service.gallery.errors import BadItemError, NoSuchItemError, UnavailableError
+from service.gallery.filters import Filter
+from service.gallery.items import Item, NewItem
+from service.gallery.reports import AddResult, DeleteReceipt, GalleryInfo, GraphState, IndexInfo, Page
+from service.gallery.searching import Answer, Feedback, Search
+
+DATABASE = "gallery.sqlite"
+CROPS = "crops"
+DERIVED = "derived"
+REPLAYED = 0.2  # share of the items that may have changed since the derived files for these to be worth mending
+SLICE = 32  # stale neighbour lists made anew in one go, while writes wait
+QUIET = 0.5  # seconds without a write after which upkeep may hold the writing thread
+SETTLED = 2.0
+UNSAVED = 2_000  # changed items after which the derived files are written again, in a quiet moment
+ATTEMPTS = 4
+PATIENCE = 5.0  # seconds a search waits for a commit that took items from under it to be taken up
+Result = TypeVar("Result")
+Saved = TypeVar("Saved", ReciprocalGraph, ApproximateIndex)
+log = logging.getLogger(__name__)
+
+
+class EmbeddedGallery:
+    """Opened by the engine, which names it. Any number of threads may call any method."""
+
+    def __init__(self, name: str, path: Path, sizes: Sizes, *, upkeep: bool = True) -> None:
+        self.name, self.path = name, path
+        self._sizes = sizes
+        interrupted = (path / f"{DATABASE}-wal").exists()  # SQLite removes it when it is closed
+        self.truth = Truth.open(path / DATABASE)
+        try:
+            self.settings = self.truth.settings
+            self.crops = CropStore(path / CROPS)
+            if interrupted:  # between writing a crop and committing the item that names it, perhaps
+                self.crops.sweep(self.truth.crop_hashes())
+            self._taken_up_change = self.truth.change
+            self._progress = threading.Condition()
+            self._unsaved = 0
+            self._superseded = Superseded()
+            self._columns = Columns(self.truth.rows())
+            self.problems: tuple[str, ...] = ()
+            self._holdings = Holdings(self._load())
+            self._writer = Writer(name, self.truth, self._take_up)
+            self._builder = Builder(name, self.settings, sizes, self._holdings, self._writer)
+        except BaseException:
+            self.truth.close()
+            raise
+        if (step := self._builder.wanted()) and len(self._columns) <= sizes.at_once_up_to:
+            self._builder.make(step)
+        self._upkeep = Upkeep(
+            name,
+            [
+                Chore("purging expired items", 30.0, lambda: self.purge_expired() < 0),
+                Chore("building", 0.0, self._build),
+                Chore("refreshing neighbour lists", 0.0, self._refresh),
+                Chore("saving what is derived", 1.0, self._save_if_due),
+            ],
+        )
+        if upkeep:
+            self._upkeep.start()
+
+    # ---- writing -----------------------------------------------------------------------------------------------------
+
+    def add(self, items: Sequence[NewItem], on_conflict: OnConflict) -> tuple[AddResult, ...]:
+        def work(transaction: Transaction) -> tuple[AddResult, ...]:
+            # Crops are written on this thread too: nobody can unlink one before the item that uses it is there.
+            before = self.truth.items(list(transaction.keys_of([item.id for item in items]).values()))
+            results = transaction.add(items, on_conflict, self._now(), self.crops.put_all)
+            replaced = {result.id for result in results if result.outcome == "replaced"}
+            self._superseded.remember({key: item for key, item in before.items() if item.id in replaced})
+            return results
+
+        return self._writer.write(work) if items else ()
+
+    def delete(self, ids: Sequence[str] | None, filter: Filter | None, dry_run: bool) -> DeleteReceipt:
+        if (ids is None) == (filter is None):
+            raise BadItemError("a delete names ids or gives a filter: give exactly one of the two")
+        if filter is not None and filter.empty:
+            raise BadItemError("a delete by an empty filter would delete everything: drop the gallery if that is meant")
+        at = self._now()
+
+        def named(looked_up: Callable[[Sequence[str]], dict[str, int]]) -> dict[str, int]:
+            if ids is not None:
+                return looked_up(list(dict.fromkeys(ids)))
+            assert filter is not None
+            keys = self._keys(filter, at)
+            return {item.id: key for key, item in self.truth.items(keys.tolist()).items()}
+
+        def work(transaction: Transaction) -> tuple[dict[str, int], dict[str, int]]:
+            keys = named(transaction.keys_of)
+            held = self._holdings.now
+            crops_before = len(transaction.orphaned_crops)
+            feedback_before = transaction.forgotten_feedback
+            gone = transaction.delete(sorted(keys.values()))
+            self._superseded.forget(keys.keys())
+            return keys, {
+                "database": gone,
+                "index": gone,
+                "graph": gone if held.graph is not None else 0,
+                "crops": len(transaction.orphaned_crops) - crops_before,
+                "feedback": transaction.forgotten_feedback - feedback_before,
+            }
+
+        found, removed = (named(self.truth.keys_of), {}) if dry_run else self._writer.write(work)
+        missing = () if ids is None else tuple(id for id in dict.fromkeys(ids) if id not in found)
+        return DeleteReceipt(
+            gallery=self.name,
+            ids=tuple(found),
+            missing=missing,
+            dry_run=dry_run,
+            at=at,
+            removed=removed,
+            pending=() if dry_run or not found else self._places_left(),
+        )
+
+    def add_feedback(self, feedback: Sequence[Feedback]) -> None:
+        self._writer.write(lambda transaction: transaction.put_feedback(feedback, self._now()))
+
+    def withdraw_feedback(self, feedback: Sequence[Feedback]) -> int:
+        return self._writer.write(lambda transaction: transaction.withdraw_feedback(feedback))
+
+    def purge_expired(self) -> int:
+        now = microseconds(self._now())
+        if now < self._columns.view.next_expiry:
+            return 0
+
+        def work(transaction: Transaction) -> int:
+            view = self._columns.view
+            return transaction.delete(view.keys[view.alive & (view.expires_at <= now)].tolist())
+
+        return self._writer.write(work)
+
+    # ---- asking ------------------------------------------------------------------------------------------------------
+
+    def search(self, search: Search) -> Answer:
+        for attempt in range(ATTEMPTS):
+            last = attempt == ATTEMPTS - 1
+            held, view = self._holdings.now, self._columns.view
+            seen = self.truth.change
+            now = microseconds(self._now())
+            searcher = Searcher(
+                self.name, self.settings, self.truth, self._superseded, held, view, now, self._why_no_graph()
+            )
+            try:
+                return searcher.answer(search, strict=not last)
+            except OutdatedError:
+                pass
+            except RetrievalError:  # the same, met inside an index: an item went while it was asked about
+                if last or self.truth.change == seen == self._taken_up_change:
+                    raise
+            self._wait_until_taken_up()
+        raise AssertionError("the last attempt answers or raises")
+
+    def get(self, id: str, vector: bool) -> Item:
+        key = self.truth.key_of(id)
+        item = None if key is None else self.truth.items([key], vectors=vector).get(key)
+        if item is None or (item.expires_at is not None and item.expires_at <= self._now()):
+            raise no_such_item(self.name, id)
+        return item
+
+    def crop(self, id: str) -> bytes:
+        item = self.get(id, vector=False)
+        if not item.has_crop or item.crop_sha256 is None:
+            reason = (
+                "it was added without its picture" if self.settings.store_crops else "this gallery keeps no pictures"
+            )
+            raise NoSuchItemError(f"there is no picture of item {id!r} in gallery {self.name!r}: {reason}")
+        return self.crops.get(item.crop_sha256)
+
+    def page(self, filter: Filter, cursor: str | None, limit: int, vectors: bool) -> Page:
+        if limit < 1:
+            raise BadItemError(f"limit is {limit}: ask for at least 1 item")
+        keys = self._keys(filter, self._now())
+        keys = keys[keys > _after(cursor)]
+        items = self.truth.items(keys[:limit].tolist(), vectors=vectors)
+        more = len(keys) > limit
+        return Page(
+            items=tuple(items[key] for key in keys[:limit].tolist() if key in items),
+            cursor=str(int(keys[limit - 1])) if more else None,
+        )
+
+    def count(self, filter: Filter) -> int:
+        return len(self._keys(filter, self._now()))
+
+    def feedback(self) -> tuple[Feedback, ...]:
+        return tuple(self.truth.feedback())
+
+    def info(self) -> GalleryInfo:
+        held = self._holdings.now
+        index, graph = held.approximate, held.graph
+        kind: Kind = "flat" if index is None else index.kind
+        manifest = derived.believed(self.path / DERIVED)
+        return GalleryInfo(
+            name=self.name,
+            settings=self.settings,
+            count=self.count(Filter()),
+            created_at=self.truth.created_at,
+            change=self.truth.change,
+            index=IndexInfo(
+                kind=kind,
+                wanted=self._sizes.kind(self.settings, len(held.table), kind),
+                recall=None if index is None else index.recall,
+                parameters={} if index is None else dict(index.parameters),
+                graph=self._graph_state(),
+                stale=0 if graph is None else graph.stale,
+                progress=self._builder.progress,
+                memory_bytes=held.nbytes,
+            ),
+            saved_at=None if manifest is None else manifest.saved_at,
+            unsaved=self.truth.change - (0 if manifest is None else manifest.change),
+            pending_purge=self.truth.pending_purge,
+            disk_bytes=sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file()),
+        )
+
+    # ---- upkeep ------------------------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Makes and refreshes now what upkeep would by and by: afterwards the graph equals one made from nothing."""
+        self._builder.wait()
+        while (step := self._builder.wanted()) is not None:
+            self._builder.make(step)
+        graph = self._holdings.now.graph
+        if graph is not None:
+            self._writer.alone(graph.refresh)
+
+    def save(self) -> None:
+        """Writes the derived files anew."""
+        self._writer.alone(self._save)
+
+    def compact_derived(self) -> None:
+        """Leaves nothing in the derived files, or in memory, of what was deleted."""
+
+        def work() -> None:
+            held = self._holdings.now
+            for index in held.all:
+                index.compact()
+            self._save()
+
+        self._writer.alone(work)
+
+    def alone(self, work: Callable[[], Result]) -> Result:
+        """Runs `work()` while nothing is written."""
+        return self._writer.alone(work)
+
+    @property
+    def view(self) -> View:
+        return self._columns.view
+
+    @property
+    def held(self) -> Held:
+        return self._holdings.now
+
+    def close(self) -> None:
+        """Finishes what was accepted and saves what is derived."""
+        self._upkeep.stop()
+        self._builder.abandon()
+        self._writer.close()
+        try:
+            if self._unsaved:
+                self._save()
+        except (OSError, RetrievalError):
+            log.exception("gallery %s: saving what is derived failed; the next start makes it again", self.name)
+        finally:
+            self.truth.close()
+
+    # ---- within ------------------------------------------------------------------------------------------------------
+
+    def _now(self) -> datetime:
+        """The time, which does not go back behind the last write: what has expired stays so."""
+        return max(datetime.now(UTC), self.truth.latest_time())
+
+    def _keys(self, filter: Filter, at: datetime) -> Keys:
+        view = self._columns.view
+        mask = allowed(view, filter, microseconds(at), self.truth.keys_with_metadata)
+        return view.keys[view.alive if mask is None else mask]
+
+    def _load(self) -> Held:
+        """What can be believed of the derived files, brought up to the truth; or its vectors alone."""
+        loaded = derived.load(self.path / DERIVED, self.truth.lineage, self.settings)
+        problems = list(loaded.problems)
+        wanted = self._columns.view.keys
+        graph = self._believed(loaded.graph, wanted, problems)
+        approximate = self._believed(loaded.approximate, wanted, problems)
+        for problem in problems:
+            log.warning("gallery %s: %s; it is made again from the database", self.name, problem)
+        self.problems = tuple(problems)
+        if graph is None and len(wanted) <= self._sizes.at_once_up_to and self._sizes.graph(self.settings, len(wanted)):
+            graph = ReciprocalGraph.build(self.truth.vectors(), wanted, self.settings.reranking, device="cpu")
+        alone = graph is None and approximate is None
+        return Held(graph, approximate, ExactIndex.build(self.truth.vectors(), wanted) if alone else None)
+
+    def _believed(self, index: Saved | None, wanted: Keys, problems: list[str]) -> Saved | None:
+        """The index with the changes since, where these are few and it holds the vectors of this gallery."""
+        if index is None:
+            return None
+        missing, gone = difference(index.keys, wanted)
+        if len(missing) + len(gone) > max(REPLAYED * len(wanted), self._sizes.at_once_up_to):
+            return None
+        try:
+            if len(gone):
+                index.remove(gone)
+            if not derived.of_the_same_vectors(index, self.truth.vectors):
+                problems.append("a saved graph or index holds other vectors than the database")
+                return None
+            if len(missing):
+                index.add(missing, self.truth.vectors(missing.tolist()))
+        except RetrievalError as error:
+            problems.append(str(error))
+            return None
+        self._unsaved += len(missing) + len(gone)
+        return index
+
+    def _take_up(self, transaction: Transaction) -> None:
+        """After a commit: makes it searchable, then lets go of crops that nobody names any more."""
+        try:
+            self._holdings.apply([row.key for row in transaction.added], transaction.vectors, transaction.removed)
+            self._columns.apply(transaction.added, transaction.removed)
+        except Exception as error:
+            # What is in memory cannot be trusted any more, the truth can.
+            log.exception("gallery %s: a commit could not be taken up; reading everything anew", self.name)
+            self._columns.__init__(self.truth.rows())  # type: ignore[misc]
+            try:
+                self._holdings.now = Held(plain=ExactIndex.build(self.truth.vectors(), self._columns.view.keys))
+            except Exception:
+                raise UnavailableError(
+                    f"gallery {self.name!r} has stored what was written but cannot search it ({error}): restart"
+                ) from error
+        self._unsaved += len(transaction.added) + len(transaction.removed)
+        with self._progress:
+            self._taken_up_change = self.truth.change
+            self._progress.notify_all()
+        for sha256 in transaction.orphaned_crops:
+            self.crops.remove(sha256)
+        if transaction.orphaned_crops:
+            reached("crops unlinked")
+
+    def _wait_until_taken_up(self) -> None:
+        with self._progress:
+            self._progress.wait_for(lambda: self._taken_up_change >= self.truth.change, PATIENCE)
+
+    def _why_no_graph(self) -> str:
+        done = self._builder.progress
+        return {
+            "ready": "",
+            "building": "the graph of the whole gallery is being made"
+            + ("" if done is None else f" ({done:.0%})")
+            + "; ask again later",
+            "off": "this gallery keeps no graph of its neighbours",
+            "too large": f"no graph is kept of more than {self._sizes.graph_up_to} items",
+        }[self._graph_state()]
+
+    def _graph_state(self) -> GraphState:
+        held = self._holdings.now
+        if held.graph is not None:
+            return "ready"
+        if self.settings.rerank == "off":
+            return "off"
+        return "building" if self._sizes.graph(self.settings, len(held.table)) else "too large"
+
+    def _build(self) -> bool:
+        self._builder.start()
+        return False
+
+    def _refresh(self) -> bool:
+        graph = self._holdings.now.graph
+        if graph is None or not graph.stale:
+            return False
+        if self._writer.idle_seconds < QUIET and graph.stale < len(graph) // 10:
+            return False
+        return self._writer.alone(lambda: graph.refresh(SLICE)) > 0
+
+    def _save_if_due(self) -> bool:
+        due = self._unsaved >= max(UNSAVED, len(self._columns) // 5)
+        if due and self._writer.idle_seconds >= SETTLED and self._builder.under_way is None:
+            self.save()
+        return False
+
+    def _save(self) -> None:
+        derived.save(self.path / DERIVED, self.truth.lineage, self.settings, self.truth.change, self._holdings.now)
+        self._unsaved, self.problems = 0, ()
+
+    def _places_left(self) -> tuple[str, ...]:
+        """Where something of deleted items may be left until the gallery is compacted."""
+        places = ["the database's write-ahead log and its list of deletions since the last compaction"]
+        manifest = derived.believed(self.path / DERIVED)
+        if manifest is not None and (manifest.graph or manifest.approximate):
+            places.append("the saved graph and index")
+        return (*places, "snapshots made before")
+
+
+def _after(cursor: str | None) -> int:
+    """The key after which a page starts. A cursor is the last key of the page before."""
+    if cursor is None:
+        return -1
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+        raise BadItemError(f"cursor is {cursor!r}: use the one that the page before gave")
+    return int(cursor)

@@ -1,0 +1,102 @@
+"""What a gallery is searched by: every vector, the graph that re-ranks, and an approximate index in front of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from retrieval import ExactIndex, Ranking, ReciprocalGraph
+from retrieval.approximate import ApproximateIndex
+from service.gallery.embedded.columns import Keys
+
+Vectors = npt.NDArray[np.float32]
+Table = ReciprocalGraph | ApproximateIndex | ExactIndex
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """One moment's references; a search takes them once, so that a change of index never meets it half-way.
+
+    graph        re-ranks, and holds every vector.
+    approximate  names the nearest without looking at every vector, all of which it holds as well.
+    plain        every vector and nothing else, where neither of the two is there.
+    """
+
+    graph: ReciprocalGraph | None = None
+    approximate: ApproximateIndex | None = None
+    plain: ExactIndex | None = None
+
+    @property
+    def table(self) -> Table:
+        """Something that holds every vector."""
+        return self.all[0]
+
+    @property
+    def all(self) -> tuple[Table, ...]:
+        return tuple(index for index in (self.graph, self.approximate, self.plain) if index is not None)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held, in bytes; vectors that two share are counted for both."""
+        return sum(index.nbytes + 4 * index.dimension * len(index) for index in self.all)
+
+    def search_all(self, probe: Vectors, top: int, allowed: Keys | None) -> Ranking:
+        """The nearest, found by comparing every vector that is allowed."""
+        if isinstance(self.table, ApproximateIndex):
+            return self.table.search(probe, top, allowed=allowed, exact=True)
+        return self.table.search(probe, top, allowed=allowed)
+
+
+class Holdings:
+    """Changed on the writing thread alone; `now` may be read by any."""
+
+    def __init__(self, held: Held) -> None:
+        self.now = held
+
+    def apply(self, added: Sequence[int], vectors: Vectors, removed: Sequence[int]) -> None:
+        """New items first: one that replaces another must be found before the other is gone."""
+        for index in self.now.all:
+            if added:
+                index.add(np.asarray(added, np.int64), vectors)
+            if removed:
+                index.remove(np.asarray(removed, np.int64))
+
+    def adopt_graph(self, graph: ReciprocalGraph) -> None:
+        """Takes a graph that was built aside, brought up to what has changed since."""
+        catch_up(graph, self.now.table)
+        self.now = Held(graph, self.now.approximate)
+
+    def adopt_approximate(self, index: ApproximateIndex | None) -> None:
+        """Takes an approximate index that was built aside, or with None leaves the one there is."""
+        if index is not None:
+            catch_up(index, self.now.table)
+        self.now = Held(self.now.graph, index, self._alone(self.now.graph, index))
+
+    def give_up_graph(self) -> None:
+        """Keeps the vectors and lets the graph go."""
+        self.now = Held(None, self.now.approximate, self._alone(None, self.now.approximate))
+
+    def _alone(self, graph: ReciprocalGraph | None, approximate: ApproximateIndex | None) -> ExactIndex | None:
+        if graph is not None or approximate is not None:
+            return None
+        keys, vectors = self.now.table.snapshot()
+        return ExactIndex.build(vectors, keys)
+
+
+def catch_up(index: ReciprocalGraph | ApproximateIndex, table: Table) -> None:
+    """Gives `index` exactly the items of `table`."""
+    there, wanted = index.keys, table.keys
+    gone = np.setdiff1d(there, wanted, assume_unique=True)
+    new = np.setdiff1d(wanted, there, assume_unique=True)
+    if len(new):
+        index.add(new, table.vectors_of(new))
+    if len(gone):
+        index.remove(gone)
+
+
+def difference(there: Keys, wanted: Keys) -> tuple[Keys, Keys]:
+    """What is missing of `wanted`, and what is there beside it."""
+    return np.setdiff1d(wanted, there, assume_unique=True), np.setdiff1d(there, wanted, assume_unique=True)
