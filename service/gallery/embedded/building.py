@@ -6,11 +6,11 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Literal
 
 from retrieval import ReciprocalGraph
-from retrieval.approximate import ApproximateIndex
+from retrieval.approximate import ApproximateIndex, Kind, self_test
 from service.gallery.embedded.holdings import Holdings
 from service.gallery.embedded.sizes import Sizes
 from service.gallery.embedded.steps import reached
@@ -21,6 +21,12 @@ MOST_HOLES = 0.3  # share of removed items that an approximate index may drag al
 MOST_GROWTH = 2.0  # times larger than when its parameters were measured
 Wanted = Literal["graph", "no graph", "flat", "signs", "hnsw", "ivf"]
 log = logging.getLogger(__name__)
+
+
+@cache
+def works_here(kind: Kind) -> None:
+    """Raises RetrievalError where faiss does not do on this machine what such an index needs of it. Asked once."""
+    self_test((kind,))
 
 
 class AbandonedError(Exception):
@@ -82,6 +88,7 @@ class Builder:
                 )
                 adopt = partial(holdings.adopt_graph, graph)
             else:
+                works_here(step)
                 index = ApproximateIndex.build(step, vectors, keys, threads=threads, progress=self._advanced)
                 adopt = partial(holdings.adopt_approximate, index)
         reached("built aside")

@@ -24,10 +24,12 @@ from retrieval.approximate import ApproximateIndex
 from retrieval.array_file import stored_digest
 from service.gallery.embedded.holdings import Held
 from service.gallery.embedded.steps import reached
+from service.gallery.reports import Finding
 from service.gallery.settings import GallerySettings
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
+REBUILD = "nothing: it is made anew from the database, now or at the next start"
 SAMPLE = 256  # vectors compared with the truth at every start; `verify` compares them all
 Index = TypeVar("Index")
 VectorsOf = Callable[[list[int]], npt.NDArray[np.float32]]
@@ -142,6 +144,21 @@ def believed(folder: Path) -> Manifest | None:
         return read_manifest(folder)
     except ValueError:
         return None
+
+
+def finding(problem: str) -> Finding:
+    return Finding(place="derived files", problem=problem, remedy=REBUILD, serious=False)
+
+
+def older_database(manifest: Manifest, change: int) -> Finding:
+    return Finding(
+        place="database",
+        problem=f"it is at change {change}, and the files derived from it are of change {manifest.change}: "
+        "acknowledged writes are missing, as when its write-ahead log (gallery.sqlite-wal) was removed, or an older "
+        "copy was put in its place",
+        remedy="bring the log or the newer copy back, or restore a snapshot: vantage gallery restore",
+        serious=True,
+    )
 
 
 def sweep(folder: Path, manifest: Manifest | None) -> None:

@@ -165,7 +165,8 @@ class EmbeddedEngine:
 
     def snapshot(self, name: str) -> SnapshotInfo:
         gallery = self._gallery(name)
-        return snapshots.take(gallery.truth, gallery.crops, self._directory.snapshots, name)
+        with gallery.safekeeping:
+            return snapshots.take(gallery.truth, gallery.crops, self._directory.snapshots, name)
 
     def snapshots(self, name: str | None = None) -> tuple[SnapshotInfo, ...]:
         self._check_open()
@@ -178,11 +179,13 @@ class EmbeddedEngine:
         with self._names:
             self._check_open()
             source = self._snapshot_path(snapshot)
-            to = name or snapshots.read(source).gallery
+            original = snapshots.read(source).gallery
+            to = name or original
             if not replace:
                 self._check_free(to)
             path = self._directory.reserve(to)
-            snapshots.restore_into(source, path)
+            # Under another name it is another gallery, whose deletions do not concern the first one's snapshots.
+            snapshots.restore_into(source, path, name=None if to == original else to)
             self._let_go(to)
             self._directory.publish(to, path, replace=replace)
         return self.info(to)
@@ -196,10 +199,13 @@ class EmbeddedEngine:
         with self._names:
             self._check_open()
             self._check_there(name)
-        return verify(name, self._directory.galleries()[name], lambda: self._gallery(name))
+        paths = [info.path for info in self.snapshots(name)]
+        return verify(name, self._directory.galleries()[name], paths, lambda: self._gallery(name))
 
     def compact(self, name: str) -> CompactReceipt:
-        return compact(self._gallery(name), self._directory.snapshots)
+        gallery = self._gallery(name)
+        with gallery.safekeeping:
+            return compact(gallery, self._directory.snapshots)
 
     def close(self) -> None:
         with self._names:

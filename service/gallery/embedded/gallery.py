@@ -12,7 +12,7 @@ from typing import TypeVar
 from retrieval import ExactIndex, ReciprocalGraph, RetrievalError
 from retrieval.approximate import ApproximateIndex
 from service.gallery.embedded import derived
-from service.gallery.embedded.building import Builder
+from service.gallery.embedded.building import Builder, works_here
 from service.gallery.embedded.columns import Columns, Keys, View
 from service.gallery.embedded.crops import CropStore
 from service.gallery.embedded.filtering import allowed
@@ -29,8 +29,8 @@ from service.gallery.embedded.writer import Writer
 from service.gallery.engine import OnConflict
 from service.gallery.errors import BadItemError, NoSuchItemError, UnavailableError
 from service.gallery.filters import Filter
-from service.gallery.items import Item, NewItem
-from service.gallery.reports import AddResult, DeleteReceipt, GalleryInfo, GraphState, IndexInfo, Page
+from service.gallery.items import Item, NewItem, check_id
+from service.gallery.reports import AddResult, DeleteReceipt, Finding, GalleryInfo, GraphState, IndexInfo, Page
 from service.gallery.searching import Answer, Feedback, Search
 
 DATABASE = "gallery.sqlite"
@@ -63,10 +63,11 @@ class EmbeddedGallery:
                 self.crops.sweep(self.truth.crop_hashes())
             self._taken_up_change = self.truth.change
             self._progress = threading.Condition()
+            self.safekeeping = threading.Lock()  # no snapshot is taken between what is compacted here and there
             self._unsaved = 0
             self._superseded = Superseded()
             self._columns = Columns(self.truth.rows())
-            self.problems: tuple[str, ...] = ()
+            self.problems: tuple[Finding, ...] = ()
             self._holdings = Holdings(self._load())
             self._writer = Writer(name, self.truth, self._take_up)
             self._builder = Builder(name, self.settings, sizes, self._holdings, self._writer)
@@ -109,7 +110,7 @@ class EmbeddedGallery:
 
         def named(looked_up: Callable[[Sequence[str]], dict[str, int]]) -> dict[str, int]:
             if ids is not None:
-                return looked_up(list(dict.fromkeys(ids)))
+                return looked_up([check_id(id) for id in dict.fromkeys(ids)])
             assert filter is not None
             keys = self._keys(filter, at)
             return {item.id: key for key, item in self.truth.items(keys.tolist()).items()}
@@ -180,7 +181,7 @@ class EmbeddedGallery:
         raise AssertionError("the last attempt answers or raises")
 
     def get(self, id: str, vector: bool) -> Item:
-        key = self.truth.key_of(id)
+        key = self.truth.key_of(check_id(id))
         item = None if key is None else self.truth.items([key], vectors=vector).get(key)
         if item is None or (item.expires_at is not None and item.expires_at <= self._now()):
             raise no_such_item(self.name, id)
@@ -311,7 +312,11 @@ class EmbeddedGallery:
         approximate = self._believed(loaded.approximate, wanted, problems)
         for problem in problems:
             log.warning("gallery %s: %s; it is made again from the database", self.name, problem)
-        self.problems = tuple(problems)
+        self.problems = tuple(derived.finding(problem) for problem in problems)
+        if loaded.manifest is not None and loaded.manifest.change > self.truth.change:
+            graph = approximate = None
+            self.problems += (derived.older_database(loaded.manifest, self.truth.change),)
+            log.error("gallery %s: %s: %s", self.name, self.problems[-1].problem, self.problems[-1].remedy)
         if graph is None and len(wanted) <= self._sizes.at_once_up_to and self._sizes.graph(self.settings, len(wanted)):
             graph = ReciprocalGraph.build(self.truth.vectors(), wanted, self.settings.reranking, device="cpu")
         alone = graph is None and approximate is None
@@ -321,6 +326,8 @@ class EmbeddedGallery:
         """The index with the changes since, where these are few and it holds the vectors of this gallery."""
         if index is None:
             return None
+        if isinstance(index, ApproximateIndex):
+            works_here(index.kind)
         missing, gone = difference(index.keys, wanted)
         if len(missing) + len(gone) > max(REPLAYED * len(wanted), self._sizes.at_once_up_to):
             return None

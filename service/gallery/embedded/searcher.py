@@ -105,7 +105,7 @@ class Searcher:
     # ---- understanding the request -----------------------------------------------------------------------------------
 
     def _target(self, probe: Probe) -> Target:
-        view, mates = self._view, np.empty(0, np.intp)
+        mates = np.empty(0, np.intp)
         camera, at = probe.camera, None if probe.captured_at is None else microseconds(probe.captured_at)
         avoided: set[int] = set()
         if probe.item is not None:
@@ -124,18 +124,8 @@ class Searcher:
                     f"the probe's vectors have {vectors.shape[1]} dimensions and those of gallery {self._gallery!r} "
                     f"{self._settings.dimension}: use its model, {self._settings.model_name}"
                 )
-        pairs = self._truth.feedback_of(
-            items=[probe.item, *self._ids(view.keys[mates])] if probe.item is not None else [],
-            names=[] if probe.name is None else [probe.name],
-        )
-        verdicts = {pair.item: pair.verdict for pair in pairs}
-        keys = self._truth.keys_of(list(verdicts))
-        same = {key for id, key in keys.items() if verdicts[id] == "same"}
-        different = np.asarray([key for id, key in keys.items() if verdicts[id] == "different"], np.int64)
-        # A track shows one person all along, so what is said of one of its items holds for all.
-        places = view.places(np.sort(different))
-        others = np.union1d(places, self._mates(places, ("tracklet",)))
-        hidden = {int(key) for key in view.keys[others]} - avoided
+        same, hidden = self._said_of(probe, mates)
+        hidden -= avoided
         return Target(
             vector=self._fused(vectors, weights, sorted(same)),
             camera=camera,
@@ -144,6 +134,22 @@ class Searcher:
             avoided=frozenset(avoided | hidden),
             hidden=len(hidden),
         )
+
+    def _said_of(self, probe: Probe, mates: npt.NDArray[np.intp]) -> tuple[set[int], set[int]]:
+        """By feedback on this person: the keys of items that are the same, and of those that are not to be shown."""
+        items = [] if probe.item is None else [probe.item, *self._ids(self._view.keys[mates])]
+        names = [] if probe.name is None else [probe.name]
+        pairs = self._truth.feedback_of(items=items, names=names) if items or names else ()
+        if not pairs:
+            return set(), set()
+        verdicts = {pair.item: pair.verdict for pair in pairs}
+        keys = self._truth.keys_of(list(verdicts))
+        same = {key for id, key in keys.items() if verdicts[id] == "same"}
+        different = sorted(key for id, key in keys.items() if verdicts[id] == "different")
+        # A track shows one person all along, so what is said of one of its items holds for all.
+        places = self._view.places(different)
+        others = np.union1d(places, self._mates(places, ("tracklet",)))
+        return same, set(self._view.keys[others].tolist())
 
     def _item(self, id: str) -> tuple[Item, int, int]:
         key = self._truth.key_of(id)
@@ -172,10 +178,11 @@ class Searcher:
     def _fused(self, vectors: Vectors, weights: npt.NDArray[np.floating], confirmed: list[int]) -> Vectors:
         """One vector of a person: the weighted mean of the crops and of the items confirmed to be the same."""
         total = (vectors.astype(np.float64) * (weights / weights.sum())[:, None]).sum(axis=0)
-        there = self._view.keys[self._view.places(confirmed)].tolist()
-        for item in self._truth.items(there, vectors=True).values():
-            assert item.vector is not None
-            total = total + item.vector
+        if confirmed:
+            there = self._view.keys[self._view.places(confirmed)].tolist()
+            for item in self._truth.items(there, vectors=True).values():
+                assert item.vector is not None
+                total = total + item.vector
         length = float(np.linalg.norm(total))
         if length < 1e-6:
             raise BadItemError("the probe's vectors cancel each other out: they cannot be crops of one person")
@@ -264,21 +271,14 @@ class Searcher:
     def _nearest(self, vector: Vectors, top: int, keys: Keys | None, exact: bool) -> Ranking:
         if not exact and (keys is None or len(keys) > FEW):
             near = self._approximate(vector, top, keys)
-            if near is not None:  # its distances may be those of rounded vectors: these few are computed anew
-                keys = np.sort(_keys_of(near))
+            if near is not None:
+                return near
         return self._held.search_all(vector, min(top, len(self._held.table)), keys)
 
     def _approximate(self, vector: Vectors, top: int, keys: Keys | None) -> Ranking | None:
-        """The nearest by the approximate index; None where it does not find as many as there are."""
+        """The nearest by the approximate index, as many as there are; None where there is no such index."""
         index = self._held.approximate
-        if index is None:
-            return None
-        possible = min(top, len(self._held.table) if keys is None else len(keys))
-        for widen in (1, AGAIN):
-            near = index.search(vector, top, allowed=keys, widen=widen)
-            if near.counts[0] >= possible:
-                return near
-        return None
+        return None if index is None else index.search(vector, top, allowed=keys)
 
     def _at_least(self, target: Target, search: Search, keys: Keys | None) -> Keys:
         """The keys of those whose score reaches `min_score`: a filter like the others, once they are known."""

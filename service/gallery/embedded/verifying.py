@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from retrieval import RetrievalError, nearest
 from retrieval.array_file import read_arrays
-from service.gallery.embedded import derived
+from service.gallery.embedded import derived, snapshots
 from service.gallery.embedded.gallery import DERIVED, EmbeddedGallery
 from service.gallery.embedded.holdings import difference
 from service.gallery.errors import GalleryError
 from service.gallery.reports import Finding, VerifyReport
 
 SAMPLE = 64  # items whose neighbour lists are compared with an exact search
-REBUILD = "nothing: it is made anew from the database, now or at the next start"
 
 
-def verify(name: str, path: Path, opened: Callable[[], EmbeddedGallery]) -> VerifyReport:
+def verify(
+    name: str, path: Path, snapshot_paths: Sequence[Path], opened: Callable[[], EmbeddedGallery]
+) -> VerifyReport:
     """`opened()` gives the gallery; that it cannot be opened is a finding and not an error."""
+    findings = [found for snapshot in snapshot_paths for found in snapshots.check(snapshot)]
+    checked = {"snapshots": len(snapshot_paths)}
     try:
         gallery = opened()
     except GalleryError as error:
-        finding = Finding(
-            place="database", problem=str(error), remedy="restore a snapshot: vantage gallery restore", serious=True
-        )
-        return VerifyReport(gallery=name, checked={}, findings=(finding,))
-    findings = [
-        Finding(place="derived files", problem=problem, remedy=REBUILD, serious=False) for problem in gallery.problems
-    ]
-    checked: dict[str, int] = {}
+        remedy = "restore a snapshot: vantage gallery restore"
+        findings.insert(0, Finding(place="database", problem=str(error), remedy=remedy, serious=True))
+        return VerifyReport(gallery=name, checked=checked, findings=tuple(findings))
+    findings.extend(gallery.problems)
 
     def look() -> None:
         findings.extend(gallery.truth.check())
@@ -51,7 +50,9 @@ def _memory(gallery: EmbeddedGallery, checked: dict[str, int]) -> list[Finding]:
     found: list[Finding] = []
 
     def report(place: str, problem: str) -> None:
-        found.append(Finding(place=place, problem=problem, remedy="restart: " + REBUILD, serious=False))
+        found.append(
+            Finding(place=place, problem=problem, remedy="restart: it is made anew from the database", serious=False)
+        )
 
     keys = gallery.truth.keys()
     held = gallery.held
@@ -90,17 +91,17 @@ def _files(folder: Path, gallery: EmbeddedGallery, checked: dict[str, int]) -> l
     try:
         manifest = derived.read_manifest(folder)
     except ValueError as error:
-        return [Finding(place="derived files", problem=str(error), remedy=REBUILD, serious=False)]
+        return [derived.finding(str(error))]
     if manifest is None:
         return []
-    if manifest.lineage != gallery.truth.lineage or manifest.change > gallery.truth.change:
-        problem = f"{folder / derived.MANIFEST} is not of this gallery, or of a later state than its database"
-        found.append(Finding(place="derived files", problem=problem, remedy=REBUILD, serious=False))
+    if manifest.lineage != gallery.truth.lineage:
+        problem = f"{folder / derived.MANIFEST} is not of this gallery"
+        found.append(derived.finding(problem))
     for file in (manifest.graph, manifest.approximate):
         if file is not None:
             checked["derived files"] = checked.get("derived files", 0) + 1
             try:
                 read_arrays(folder / file.name)
             except (OSError, RetrievalError) as error:
-                found.append(Finding(place="derived files", problem=str(error), remedy=REBUILD, serious=False))
+                found.append(derived.finding(str(error)))
     return found

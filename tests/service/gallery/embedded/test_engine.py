@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from retrieval import RetrievalError
 from retrieval.approximate import ApproximateIndex
 from service.gallery import (
     CorruptError,
@@ -194,6 +195,42 @@ def test_a_damaged_database_is_refused_with_what_to_do_and_the_others_go_on(
         assert engine.count("other") == 0
         engine.restore(taken.name, replace=True)
         assert alike(answers(engine, crowd), before)
+
+
+def test_a_database_older_than_what_was_made_of_it_is_told(filled: Path, crowd: Any) -> None:
+    database = gallery_folder(filled) / "gallery.sqlite"
+    before = database.read_bytes()
+    with opened(filled) as engine:
+        engine.add("g", [replace(crowd.items[0], id="acknowledged")])
+    database.write_bytes(before)
+    with opened(filled) as engine:
+        assert engine.count("g") == len(crowd.items)
+        [finding] = engine.verify("g").findings
+        assert finding.serious
+        assert "acknowledged writes are missing" in finding.problem
+
+
+def test_a_faiss_that_does_not_filter_is_not_used(
+    data: Path, settings: GallerySettings, crowd: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(kinds: Any) -> None:
+        raise RetrievalError(f"the self-test of {kinds} failed")
+
+    building.works_here.cache_clear()
+    monkeypatch.setattr(building, "self_test", broken)
+    with opened(data) as engine:
+        engine.create("g", settings)
+        engine.add("g", crowd.items)
+        gallery = engine._gallery("g")
+        gallery._builder.start()
+        gallery._builder.wait()
+        gallery._builder.start()
+        gallery._builder.wait()
+        assert engine.info("g").index.kind == "flat"
+        assert "self-test" in caplog.text
+        answer = engine.search("g", Search(probe=Probe(vectors=crowd.vector(0)), k=1000))
+        assert (len(answer.hits), answer.exact) == (len(crowd.items), True)
+    building.works_here.cache_clear()
 
 
 def test_a_second_process_is_refused_and_told_who_has_the_directory(filled: Path) -> None:
