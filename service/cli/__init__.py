@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from models.errors import ModelError
-from service.cli import model
+from service.cli import gallery, index, model, search
 
 app = typer.Typer(
     name="vantage",
@@ -20,6 +20,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",  # otherwise line breaks of the source stand in the help
     pretty_exceptions_show_locals=False,  # they hold pictures and embeddings of people
 )
+app.command()(index.index)
+app.command()(search.search)
+app.add_typer(gallery.app, name="gallery")
 app.add_typer(model.app, name="model")
 
 
@@ -50,6 +53,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; `arguments` default to those of the process. What a user can mend is a sentence and exit 1."""
     try:
         app(args=None if arguments is None else list(arguments), prog_name="vantage")
-    except ModelError as error:
+    except ValueError as error:
+        if not _can_be_mended(error):
+            raise
         typer.echo(f"vantage: {error}", err=True)
         raise SystemExit(1) from error
+
+
+def _can_be_mended(error: ValueError) -> bool:
+    # These bring faiss and scipy, so not at the top.
+    from retrieval import RetrievalError
+    from service.gallery import GalleryError
+    from service.images import BadImageError
+    from service.indexing import IndexingError
+
+    return isinstance(error, ModelError | RetrievalError | GalleryError | BadImageError | IndexingError)

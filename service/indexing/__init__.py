@@ -1,0 +1,34 @@
+"""Bulk indexing: folders, tar files and lists of pictures into a gallery, resumable, as fast as the model runs."""
+
+from service.indexing.embedding import Embedder
+from service.indexing.errors import IndexingError
+from service.indexing.failure_report import FailureReport
+from service.indexing.folder import Folder
+from service.indexing.manifest import Manifest
+from service.indexing.pattern import parse_pattern
+from service.indexing.records import Failure, Record, Source
+from service.indexing.run import IndexingRun, Tally
+from service.indexing.shard import Shard
+from service.indexing.sources import open_source
+from service.indexing.stored import StoredCrops
+from service.indexing.tar_file import TarFile
+from service.indexing.times import parse_time
+
+__all__ = [
+    "Embedder",
+    "Failure",
+    "FailureReport",
+    "Folder",
+    "IndexingError",
+    "IndexingRun",
+    "Manifest",
+    "Record",
+    "Shard",
+    "Source",
+    "StoredCrops",
+    "Tally",
+    "TarFile",
+    "open_source",
+    "parse_pattern",
+    "parse_time",
+]
