@@ -57,11 +57,11 @@ def _memory(gallery: EmbeddedGallery, checked: dict[str, int]) -> list[Finding]:
     keys = gallery.truth.keys()
     held = gallery.held
     for place, there in (
-        ("filters", gallery.view.keys[gallery.view.alive]),
-        ("vectors" if held.graph is None else "graph", held.table.keys),
-        *((("index", held.approximate.keys),) if held.approximate is not None else ()),
+        ("the filters", gallery.view.keys[gallery.view.alive]),
+        ("the vectors" if held.graph is None else "the graph", held.table.keys),
+        *((("the index", held.approximate.keys),) if held.approximate is not None else ()),
     ):
-        checked[place] = len(there)
+        checked[f"entries of {place}"] = len(there)
         missing, surplus = difference(there, keys)
         if len(missing) or len(surplus):
             report(place, f"{len(missing)} items of the database are missing and {len(surplus)} are there beside them")

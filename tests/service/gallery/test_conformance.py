@@ -599,6 +599,35 @@ def test_a_restored_snapshot_gives_the_answers_of_its_time(filled: GalleryEngine
         filled.restore(taken.name, replace=True)
 
 
+def test_a_snapshot_taken_while_writes_go_on_holds_each_write_wholly(
+    engine: GalleryEngine, settings: GallerySettings, crowd: Any
+) -> None:
+    """Two items of one call, and the feedback that joins them, are in a snapshot together or not at all."""
+    engine.create("g", settings)
+    taken = threading.Event()
+
+    def writes() -> None:
+        number = 0
+        while not taken.is_set():
+            pair = [replace(item, id=f"{side}-{number}") for side, item in zip("ab", crowd.items, strict=False)]
+            engine.add("g", pair)
+            if number % 3 == 0:
+                engine.delete("g", ids=[item.id for item in pair])
+            number += 1
+
+    writer = threading.Thread(target=writes)
+    writer.start()
+    names = [engine.snapshot("g").name for _ in range(4)]
+    taken.set()
+    writer.join()
+    for name in names:
+        info = engine.restore(name, name="copy", replace=True)
+        there = {item.id for item in engine.list("copy", limit=10_000).items}
+        assert len(there) == info.count
+        assert {id[2:] for id in there if id[0] == "a"} == {id[2:] for id in there if id[0] == "b"}
+        assert engine.verify("copy").sound
+
+
 def test_a_compacted_gallery_answers_as_before_and_is_sound(filled: GalleryEngine, crowd: Any) -> None:
     filled.delete("g", ids=[item.id for item in crowd.items[::2]])
     before = answers(filled, crowd)
