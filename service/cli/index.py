@@ -16,7 +16,7 @@ from service.cli.progress import picture_progress
 
 if TYPE_CHECKING:
     from service.gallery import GalleryEngine
-    from service.indexing import FailureReport, Tally
+    from service.indexing import FailureReport, Shard, Source, Tally
 
 SOME_PICTURES_FAILED = 3
 """The exit code when all was done that could be."""
@@ -81,6 +81,20 @@ def index(
         typer.Option(help="Which of the model's files, if the gallery is made now.", show_default="that of model.onnx"),
     ] = None,
     report: Report = None,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Send the pictures to the service that runs there, which embeds them with its own model, instead of "
+            "opening a data directory.",
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY", envvar="VANTAGE_KEY", show_envvar=True, help="An API key of that service, with scope ingest."
+        ),
+    ] = None,
     data: DataOption = DATA,
     as_json: AsJson = False,
 ) -> None:
@@ -97,6 +111,11 @@ def index(
     check_gallery_name(gallery)
     share = Shard() if shard is None else Shard.parse(shard)
     source = open_source(path, manifest, pattern)
+    if server is not None:
+        if model is not None or precision is not None:
+            raise typer.BadParameter("the service embeds with its own model: leave it out", param_hint="--model")
+        _send(server, key, gallery, source, share, store_crops, report, as_json)
+        return
     with open_engine(data, make=True) as engine:
         bundle = _bundle(engine, gallery, model, precision)
         new = gallery not in engine.galleries()
@@ -133,6 +152,33 @@ def index(
             seconds = time.monotonic() - began
         count = engine.count(gallery)
     _conclude(gallery, count, tally, seconds, failures, stop, as_json)
+
+
+def _send(
+    server: str,
+    key: str | None,
+    gallery: str,
+    source: Source,
+    share: Shard,
+    store_crops: bool,
+    report: Path | None,
+    as_json: bool,
+) -> None:
+    from service.indexing import FailureReport, RemoteRun
+
+    file = report or default_report(gallery, share.count, share.number)
+    with (
+        FailureReport(file, always=report is not None) as failures,
+        stop_on_signals() as stop,
+        picture_progress(source) as progressed,
+    ):
+        began = time.monotonic()
+        run = RemoteRun(
+            server, key, gallery, source, store_crops=store_crops, shard=share, stop=stop, failed=failures.add
+        )
+        tally = run(progressed)
+        seconds = time.monotonic() - began
+    _conclude(gallery, run.count, tally, seconds, failures, stop, as_json)
 
 
 def default_report(gallery: str, shards: int = 1, shard: int = 1) -> Path:

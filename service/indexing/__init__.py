@@ -6,8 +6,10 @@ from service.indexing.failure_report import FailureReport
 from service.indexing.folder import Folder
 from service.indexing.manifest import Manifest
 from service.indexing.pattern import parse_pattern
+from service.indexing.progress import Tally
 from service.indexing.records import Failure, Record, Source
-from service.indexing.run import IndexingRun, Tally
+from service.indexing.remote import RemoteRun
+from service.indexing.run import IndexingRun
 from service.indexing.shard import Shard
 from service.indexing.sources import open_source
 from service.indexing.stored import StoredCrops
@@ -23,6 +25,7 @@ __all__ = [
     "IndexingRun",
     "Manifest",
     "Record",
+    "RemoteRun",
     "Shard",
     "Source",
     "StoredCrops",

@@ -1,6 +1,8 @@
 """What a gallery holds already, so that indexing twice does the work once."""
 
 import math
+from collections.abc import Callable
+from typing import Self
 
 from service.gallery import GalleryEngine, Item, NewItem, NoSuchItemError
 from service.gallery.items import metadata_text
@@ -9,24 +11,34 @@ _SAME_SHARE = 1e-3  # viewpoints come back from storage as they were, but for ro
 
 
 class Known:
-    """Looks items up by id. tells_viewpoint: whether the model says what a record does not."""
+    """Looks items up by id.
 
-    def __init__(self, engine: GalleryEngine, gallery: str, *, tells_viewpoint: bool) -> None:
+    empty: whether there is nothing to be found. keeps_crops: whether the gallery keeps pictures. tells_viewpoint:
+    whether the model says what a record does not.
+    """
+
+    def __init__(
+        self, look_up: Callable[[str], Item | None], *, empty: bool, keeps_crops: bool, tells_viewpoint: bool
+    ) -> None:
+        self._look_up, self._empty = look_up, empty
+        self._keeps_crops, self._tells_viewpoint = keeps_crops, tells_viewpoint
+
+    @classmethod
+    def of(cls, engine: GalleryEngine, gallery: str, *, tells_viewpoint: bool) -> Self:
+        def look_up(id: str) -> Item | None:
+            try:
+                return engine.get(gallery, id)
+            except NoSuchItemError:
+                return None
+
         info = engine.info(gallery)
-        self._engine, self._gallery = engine, gallery
-        self._empty = info.count == 0
-        self._keeps_crops = info.settings.store_crops
-        self._tells_viewpoint = tells_viewpoint
+        keeps_crops = info.settings.store_crops
+        return cls(look_up, empty=info.count == 0, keeps_crops=keeps_crops, tells_viewpoint=tells_viewpoint)
 
     def hash_of(self, facts: NewItem) -> str | None:
         """The hash of the picture with which nothing would change; None where all has to be done."""
-        if self._empty:
-            return None
-        try:
-            item = self._engine.get(self._gallery, facts.id)
-        except NoSuchItemError:
-            return None
-        if (self._keeps_crops and not item.has_crop) or not self._same_facts(item, facts):
+        item = None if self._empty else self._look_up(facts.id)
+        if item is None or (self._keeps_crops and not item.has_crop) or not self._same_facts(item, facts):
             return None
         return item.crop_sha256
 

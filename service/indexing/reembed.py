@@ -5,8 +5,9 @@ from collections.abc import Callable
 from service.gallery import GalleryEngine, GallerySettings
 from service.indexing.embedding import Embedder
 from service.indexing.errors import IndexingError
+from service.indexing.progress import Tally
 from service.indexing.records import Failure
-from service.indexing.run import IndexingRun, Tally
+from service.indexing.run import IndexingRun
 from service.indexing.stored import StoredCrops
 
 _SUFFIX = ".reembed"

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import chain
 
 from service.decoding import CHUNK, Decoded, Task, Undecoded, decode, open_decoders
@@ -13,25 +12,11 @@ from service.indexing.ahead import ahead, in_lots
 from service.indexing.embedding import Embedder, cores
 from service.indexing.errors import IndexingError
 from service.indexing.known import Known
+from service.indexing.progress import Tally
 from service.indexing.records import Failure, Record, Source
 from service.indexing.shard import Shard
 
 _MOST_DECODERS = 16
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of the pictures so far. denied: their ids were erased and the gallery does not take them back."""
-
-    added: int = 0
-    replaced: int = 0
-    unchanged: int = 0
-    denied: int = 0
-    failed: int = 0
-
-    @property
-    def done(self) -> int:
-        return self.added + self.replaced + self.unchanged + self.denied + self.failed
 
 
 class IndexingRun:
@@ -62,7 +47,7 @@ class IndexingRun:
         self._decoders = min(cores(), _MOST_DECODERS) if decoders is None else decoders
         self._commit_every = commit_every
         self._keep = settings.store_crops
-        self._known = Known(engine, gallery, tells_viewpoint=embedder.tells_viewpoint)
+        self._known = Known.of(engine, gallery, tells_viewpoint=embedder.tells_viewpoint)
         self._stop, self._failed = stop, failed
         self._progressed: Callable[[Tally], None] = lambda tally: None
         self._places: dict[str, str] = {}
