@@ -2,9 +2,10 @@
 
     python crash_child.py     one job a line on stdin, as JSON; each is done in a forked process, then "done" is printed
 
-A job names the data directory, the file of events, a seed, operations to `favour`, and where to die: `step` and `count`
-(at the count-th time that the step is reached) or `after_ms`. An event is one line, written before an operation begins
-and again when it has been acknowledged: what the operating system has taken over survives the kill.
+A job names the data directory, the file of events, a seed, operations to `favour`, and where to die: `step`, `during`
+and `count` (at the count-th time that the step is reached, in that operation or any) or `after_ms`. An event is one
+line, written before an operation begins and again when it has been acknowledged: what the operating system has taken
+over survives the kill.
 """
 
 from __future__ import annotations
@@ -92,12 +93,13 @@ def work(job: dict[str, Any]) -> None:
     def tell(**event: Any) -> None:
         os.write(events, json.dumps(event).encode() + b"\n")
 
-    die_there(job, tell)
+    under_way: list[str] = [""]
+    die_there(job, tell, under_way)
     engine = open_engine(Path(job["data"]))
     if "g" not in engine.galleries():
         engine.create("g", settings())
     while True:
-        kind = rng.choices(list(OPERATIONS), weights)[0]
+        kind = under_way[0] = rng.choices(list(OPERATIONS), weights)[0]
         if kind == "add":
             chosen = rng.sample(IDS, rng.choice([1, 1, 2, 8]))
             versions = list(range(version, version + len(chosen)))
@@ -114,12 +116,12 @@ def work(job: dict[str, Any]) -> None:
         tell(acknowledged=True)
 
 
-def die_there(job: dict[str, Any], tell: Any) -> None:
+def die_there(job: dict[str, Any], tell: Any, under_way: list[str]) -> None:
     if job.get("step"):
         left = [job["count"]]
 
         def watch(step: str) -> None:
-            if step == job["step"]:
+            if step == job["step"] and job.get("during") in (None, under_way[0]):
                 left[0] -= 1
                 if left[0] == 0:
                     tell(died_at=step)

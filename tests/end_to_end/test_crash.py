@@ -28,7 +28,6 @@ RANDOM_KILLS = int(os.environ.get("CRASH_KILLS", "40"))
 AT_EACH_STEP = 2
 # What leads to a step soon, by how the step's name begins; adding and deleting leads to the others.
 FAVOURED = {
-    "transaction filled": ["delete"],
     "graph": ["reopen"],
     "index": ["reopen", "settle"],
     "manifest": ["reopen"],
@@ -176,6 +175,18 @@ def test_killed_at_a_named_step_nothing_acknowledged_is_lost(
         count = 1 + turn * (9 if often else 1)
         job = {"seed": seed + 1000 * turn, "favour": favour, "step": step, "count": count}
         assert kill_once(children, tmp_path / "data", known, **job) == step
+
+
+@pytest.mark.parametrize("during", ["add", "delete", "feedback"])
+@pytest.mark.parametrize("step", ["transaction filled", "committed", "searchable"])
+def test_killed_between_the_steps_of_a_write_it_is_done_wholly_or_not_at_all(
+    children: subprocess.Popen[str], tmp_path: Path, step: str, during: str
+) -> None:
+    known = Known()
+    for turn in range(AT_EACH_STEP):
+        job = {"seed": turn, "step": step, "during": during, "count": 2}
+        assert kill_once(children, tmp_path / "data", known, **job) == step
+    assert known.acknowledged > 0
 
 
 @pytest.mark.parametrize("share", range(SHARES))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,8 +38,10 @@ DATABASE = "gallery.sqlite"
 CROPS = "crops"
 DERIVED = "derived"
 REPLAYED = 0.2  # share of the items that may have changed since the derived files for these to be worth mending
-SLICE = 32  # stale neighbour lists made anew in one go, while writes wait
+SLICE = 32  # stale neighbour lists made anew in one go, at least, while writes wait
+SLICE_SECONDS = 0.1  # which may take so long
 QUIET = 0.5  # seconds without a write after which upkeep may hold the writing thread
+LONGEST_STALE = 60.0  # ... and without such a pause it does so after this many
 SETTLED = 2.0
 UNSAVED = 2_000  # changed items after which the derived files are written again, in a quiet moment
 ATTEMPTS = 4
@@ -65,6 +68,7 @@ class EmbeddedGallery:
             self._progress = threading.Condition()
             self.safekeeping = threading.Lock()  # no snapshot is taken between what is compacted here and there
             self._unsaved = 0
+            self._slice, self._refreshed = SLICE, time.monotonic()
             self._superseded = Superseded()
             self._columns = Columns(self.truth.rows())
             self.problems: tuple[Finding, ...] = ()
@@ -400,9 +404,17 @@ class EmbeddedGallery:
         graph = self._holdings.now.graph
         if graph is None or not graph.stale:
             return False
-        if self._writer.idle_seconds < QUIET and graph.stale < len(graph) // 10:
+        # In the middle of many writes, what is made anew is stale again with the next.
+        if self._writer.idle_seconds < QUIET and time.monotonic() - self._refreshed < LONGEST_STALE:
             return False
-        return self._writer.alone(lambda: graph.refresh(SLICE)) > 0
+        began = time.monotonic()
+        left = self._writer.alone(lambda: graph.refresh(self._slice))
+        taken = time.monotonic() - began  # a slice costs a walk along all items besides, so small ones do not pay
+        self._slice = max(SLICE, self._slice // 2 if taken > 2 * SLICE_SECONDS else self._slice)
+        self._slice *= 2 if taken < SLICE_SECONDS else 1
+        if not left:
+            self._refreshed = time.monotonic()
+        return left > 0
 
     def _save_if_due(self) -> bool:
         due = self._unsaved >= max(UNSAVED, len(self._columns) // 5)
