@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from models.errors import ModelError
-from service.cli import gallery, index, model, search
+from service.cli import audit, gallery, index, key, model, search, serve, settings
 
 app = typer.Typer(
     name="vantage",
@@ -20,10 +20,14 @@ app = typer.Typer(
     rich_markup_mode="markdown",  # otherwise line breaks of the source stand in the help
     pretty_exceptions_show_locals=False,  # they hold pictures and embeddings of people
 )
+app.command()(serve.serve)
 app.command()(index.index)
 app.command()(search.search)
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(model.app, name="model")
+app.add_typer(key.app, name="key")
+app.add_typer(audit.app, name="audit")
+app.add_typer(settings.app, name="settings")
 
 
 def _print_version(wanted: bool) -> None:
@@ -63,8 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _can_be_mended(error: ValueError) -> bool:
     # These bring faiss and scipy, so not at the top.
     from retrieval import RetrievalError
+    from service.access import AccessError
     from service.gallery import GalleryError
     from service.images import BadImageError
     from service.indexing import IndexingError
+    from service.settings import SettingsError
 
-    return isinstance(error, ModelError | RetrievalError | GalleryError | BadImageError | IndexingError)
+    ours = (ModelError, RetrievalError, GalleryError, BadImageError, IndexingError, AccessError, SettingsError)
+    return isinstance(error, ours)
