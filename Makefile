@@ -1,5 +1,7 @@
 # Everything a fresh checkout needs, in one file. Wanted: git, make and Python 3.11, 3.12 or 3.13.
+#   make serve   the service with a demo gallery, on http://127.0.0.1:8000 (ARGS="--port 9000")
 #   make test    the suite            make lint    ruff and mypy       make bench   the measurements
+#   make crash   writers killed at random, N=1000 times; make test does it some fifty times
 #   make lock    new requirement files from pyproject.toml            make clean   removes what make made
 
 .DEFAULT_GOAL := help
@@ -10,13 +12,18 @@ SHELL := /bin/bash
 VARIANT ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 VENV := .venv
 INSTALLED := $(VENV)/.installed-test-$(VARIANT)
+# What serves has an environment of its own, without torch: 0.4 GB instead of 6.
+SERVING := .venv-serve/.installed-serve-$(VARIANT)
 RUN := $(VENV)/bin/python -m
 ARGS ?=
 
-.PHONY: help test lint bench lock clean
+.PHONY: help serve test lint crash bench lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
+
+serve: $(SERVING)
+	@exec .venv-serve/bin/vantage serve --demo $(ARGS)
 
 test: $(INSTALLED)
 	@$(RUN) pytest -q -n auto --dist worksteal $(ARGS)
@@ -25,6 +32,9 @@ lint: $(INSTALLED)
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
+
+crash: $(INSTALLED)
+	@CRASH_KILLS=$(or $(N),1000) $(RUN) pytest -q -n auto --dist worksteal tests/end_to_end/test_crash.py $(ARGS)
 
 bench: $(INSTALLED)
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(VENV)/bin/python $$file $(ARGS); done
@@ -35,6 +45,10 @@ clean:
 
 $(INSTALLED): requirements/test-$(VARIANT).txt requirements/build.txt requirements/uv.txt pyproject.toml
 	@$(call install,$(VENV),test)
+	@touch $@
+
+$(SERVING): requirements/serve-$(VARIANT).txt requirements/build.txt requirements/uv.txt pyproject.toml
+	@$(call install,.venv-serve,serve)
 	@touch $@
 
 # $(call install,ENVIRONMENT,SET): makes the environment if there is none, and installs requirements/SET-VARIANT.txt with
