@@ -16,6 +16,7 @@ from typing import Any
 from service.gallery import Item
 from service.images import LIMITS
 from service.indexing.ahead import ahead
+from service.indexing.chosen import chosen
 from service.indexing.client import NDJSON, ServiceClient, path_of
 from service.indexing.errors import IndexingError
 from service.indexing.known import Known
@@ -49,7 +50,6 @@ class RemoteRun:
         self._server, self._key, self._gallery, self._source = server, key, gallery, source
         self._shard = shard or Shard()
         self._stop, self._failed = stop, failed
-        self._places: dict[str, str] = {}
         self.tally = Tally()
         self.count = 0
         with ServiceClient(server, key) as client:
@@ -96,21 +96,8 @@ class RemoteRun:
 
     def _rows(self) -> Iterator[tuple[Record, bytes]]:
         """What is to be sent: pictures that are not there yet as they are here, each id once."""
-        for found in self._source:
-            if self._stop():
-                return
-            if isinstance(found, Failure):
-                if self._shard.holds(found.id or found.place):
-                    self._fail(found)
-                continue
+        for found in chosen(self._source, self._shard, self._stop, self._fail):
             id = found.facts.id
-            if not self._shard.holds(id):
-                continue
-            if earlier := self._places.get(id):
-                problem = f"its id {id!r} is that of {earlier} too: keep one"
-                self._fail(Failure(found.place, id, "duplicate-id", problem))
-                continue
-            self._places[id] = found.place
             try:
                 content = _content(found)
             except OSError as error:

@@ -9,6 +9,7 @@ from itertools import chain
 from service.decoding import CHUNK, Decoded, Task, Undecoded, decode, open_decoders
 from service.gallery import AddResult, GalleryEngine, NewItem, require_model
 from service.indexing.ahead import ahead, in_lots
+from service.indexing.chosen import chosen
 from service.indexing.embedding import Embedder, cores
 from service.indexing.errors import IndexingError
 from service.indexing.known import Known
@@ -50,7 +51,6 @@ class IndexingRun:
         self._known = Known.of(engine, gallery, tells_viewpoint=embedder.tells_viewpoint)
         self._stop, self._failed = stop, failed
         self._progressed: Callable[[Tally], None] = lambda tally: None
-        self._places: dict[str, str] = {}
         self.tally = Tally()
 
     def __call__(self, progressed: Callable[[Tally], None] | None = None) -> Tally:
@@ -87,23 +87,8 @@ class IndexingRun:
 
     def _wanted(self) -> Iterator[tuple[Record, str | None]]:
         """Records of this shard, each id once, with the hash that the gallery knows them by."""
-        for found in self._source:
-            if self._stop():
-                return
-            if isinstance(found, Failure):
-                if self._shard.holds(found.id or found.place):
-                    self._fail(found)
-                continue
-            id = found.facts.id
-            if not self._shard.holds(id):
-                continue
-            if earlier := self._places.get(id):
-                self._fail(
-                    Failure(found.place, id, "duplicate-id", f"its id {id!r} is that of {earlier} too: keep one")
-                )
-                continue
-            self._places[id] = found.place
-            yield found, self._known.hash_of(found.facts)
+        for record in chosen(self._source, self._shard, self._stop, self._fail):
+            yield record, self._known.hash_of(record.facts)
 
     def _decoded(
         self, chunks: Iterator[tuple[list[tuple[Record, str | None]], list[Decoded | Undecoded]]]
