@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from models import InputSpec
 from training.checkpoint import Checkpoint, read_checkpoint, versions, write_checkpoint
 from training.data import hold_out, load_dataset, open_cache
 from training.feeding import CropFeed
@@ -14,7 +13,7 @@ from training.log import RunLog
 from training.loss_building import build_task
 from training.processes import DeviceChoice, Processes, joined
 from training.progress import Reporter
-from training.recipe import NetworkTable, Recipe
+from training.recipe import Recipe
 from training.run_folder import RunFolder
 from training.run_identity import data_facts, require_same_run
 from training.scoreboard import Scoreboard
@@ -23,7 +22,7 @@ from training.trained import TrainedNetwork, write_trained
 from training.trainer import Trainer
 from training.validation import Validation
 
-_HOLD_OUT_SEED = 0  # not the run's: runs with several seeds are judged by the same people
+HOLD_OUT_SEED = 0  # not the run's: runs with several seeds are judged by the same people
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +88,8 @@ class _Run:
     ) -> None:
         self.recipe, self.folder, self.processes, self.reporter = recipe, folder, processes, reporter
         dataset = load_dataset(data)
-        held = hold_out(dataset, recipe.run.hold_out, _HOLD_OUT_SEED)
-        cache = open_cache(dataset.train, input_spec(recipe.network))
+        held = hold_out(dataset, recipe.run.hold_out, HOLD_OUT_SEED)
+        cache = open_cache(dataset.train, recipe.network.input)
         if cache.skipped:
             reporter.noted(
                 f"{len(cache.skipped):,} pictures cannot be read and are left out: {cache.skipped[0].reason}"
@@ -215,16 +214,3 @@ class _Run:
     def _write(self, event: str, epoch: int, facts: dict[str, Any]) -> None:
         if self.log is not None:
             self.log.write(event, epoch, self.trainer.step, facts)
-
-
-def input_spec(network: NetworkTable) -> InputSpec:
-    """How crops are made for training; the exported graph is fed by the same."""
-    return InputSpec(
-        name="crops",
-        height=network.height,
-        width=network.width,
-        resize=network.resize,
-        layout="NHWC",
-        dtype="uint8",
-        colour="RGB",
-    )

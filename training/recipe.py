@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from models import InputSpec
 from training.data.augmentation import AugmentationSettings
 from training.fit_errors import RecipeError
 from training.losses.adaptive_smoothing import SmoothingRule
@@ -16,6 +17,7 @@ from training.networks import NetworkSettings, Weights
 from training.networks.heads import HeadKind
 from training.networks.neck import Neck
 from training.networks.pooling import Pooling
+from training.served_input import served_input
 
 ResizeFilter: TypeAlias = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 
@@ -58,6 +60,11 @@ class NetworkTable:
         return NetworkSettings(
             **asked, persons=persons, view_classes=view_classes, viewpoint_classifier=viewpoint_classifier
         )
+
+    @property
+    def input(self) -> InputSpec:
+        """How crops are made for it."""
+        return served_input(self.height, self.width, self.resize)
 
     @property
     def start(self) -> Weights:

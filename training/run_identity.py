@@ -31,7 +31,7 @@ def data_facts(held: Dataset) -> dict[str, Any]:
 
 def require_same_run(checkpoint: Checkpoint, recipe: Recipe, seed: int, data: dict[str, Any], path: Path) -> None:
     """data: `data_facts` of what is there now; path: the checkpoint's, to name it."""
-    changed = _difference(checkpoint.recipe, asdict(recipe), "")
+    changed = first_difference(checkpoint.recipe, asdict(recipe), "")
     if changed is None and checkpoint.seed != seed:
         changed = f"the seed is {seed} and was {checkpoint.seed}"
     if changed is None and checkpoint.data["digest"] != data["digest"]:
@@ -45,13 +45,13 @@ def require_same_run(checkpoint: Checkpoint, recipe: Recipe, seed: int, data: di
         )
 
 
-def _difference(before: dict[str, Any], now: dict[str, Any], where: str) -> str | None:
+def first_difference(before: dict[str, Any], now: dict[str, Any], where: str) -> str | None:
     """A sentence about the first key that differs."""
     for key, value in now.items():
         old = before.get(key)
         if old == value or key == "description":
             continue
         if isinstance(old, dict) and isinstance(value, dict):
-            return _difference(old, value, f"{where}{key}.")
+            return first_difference(old, value, f"{where}{key}.")
         return f"{where}{key} is {value!r} and was {old!r}"
     return None

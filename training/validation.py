@@ -32,13 +32,18 @@ class Validation:
 
     def __call__(self, network: ReidNetwork) -> Score:
         """network: in eval mode, on the device of the feed. In float32, as it will be served."""
-        similarity = self._embed(network, self._query_rows) @ self._embed(network, self._gallery_rows).T
+        asked, kept = self.vectors(network)
+        similarity = asked @ kept.T
         query, gallery = self._labels(self.query), self._labels(self.gallery)
         cameras_known = query.camera is not None and gallery.camera is not None
         metrics = ranking_metrics(
             squared_distance(similarity), query, gallery, ignore_cameras=not cameras_known, junk=""
         )
         return Score(metrics.map_step, metrics.rank1)
+
+    def vectors(self, network: ReidNetwork) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The embeddings of `query` and `gallery`, float32 (Q, D) and (G, D) of length 1; network as above."""
+        return self._embed(network, self._query_rows), self._embed(network, self._gallery_rows)
 
     @staticmethod
     def _labels(split: Split) -> Labels:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from models.errors import ModelError
-from training.cli import calibrate, data, evaluate, export, fit, report
+from training.cli import ablate, calibrate, data, evaluate, export, fit, report
 from training.errors import TrainingError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.command()(fit.fit)
+app.command()(ablate.ablate)
 app.command()(export.export)
 app.command()(evaluate.evaluate)
 app.command()(calibrate.calibrate)

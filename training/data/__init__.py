@@ -15,6 +15,7 @@ from training.data.errors import CacheError, DataError, PictureError, SamplerErr
 from training.data.identity_split import hold_out, query_and_gallery
 from training.data.preview import preview
 from training.data.reading import open_picture, read_crop
+from training.data.reading_ahead import read_crops
 from training.data.sampler import IdentitySampler
 from training.data.spec import FORMATS, load_dataset, parse_spec
 from training.data.viewpoints import ViewpointFile, attach_viewpoints, read_viewpoints
@@ -49,5 +50,6 @@ __all__ = [
     "preview",
     "query_and_gallery",
     "read_crop",
+    "read_crops",
     "read_viewpoints",
 ]

@@ -73,16 +73,44 @@ def augment(crops: Tensor, settings: AugmentationSettings, generator: torch.Gene
 
 def flip_and_shift(crops: Tensor, flip: float, pad: int, generator: torch.Generator) -> Tensor:
     """Mirrors with chance `flip`; moves by -pad..pad pixels each way and lets black in. uint8 (N, H, W, 3)."""
+    n = len(crops)
+    mirrored = _uniform((n,), generator, crops.device) < flip
+    down = _whole_numbers((n,), 2 * pad + 1, generator, crops.device) - pad
+    right = _whole_numbers((n,), 2 * pad + 1, generator, crops.device) - pad
+    move = _moved_by_slices if crops.device.type == "cpu" else _moved_by_index
+    return move(crops, mirrored, down, right)
+
+
+def _moved_by_slices(crops: Tensor, mirrored: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    """out[y, x] was at (y + down, x + right) of each crop, or at (.., width - 1 - x + right) if it is mirrored; black
+    where nothing was.
+
+    Crop by crop: on a CPU several times faster than all at once by index.
+    """
+    out = torch.zeros_like(crops, memory_format=torch.contiguous_format)
+    _, height, width, _ = crops.shape
+    for at, (mirror, y, x) in enumerate(zip(mirrored.tolist(), down.tolist(), right.tolist(), strict=True)):
+        crop, x = (crops[at].flip(1), -x) if mirror else (crops[at], x)
+        seen = crop[max(0, y) : max(0, height + y), max(0, x) : max(0, width + x)]
+        if seen.numel():
+            out[at, max(0, -y) : height - max(0, y), max(0, -x) : width - max(0, x)] = seen
+    return out
+
+
+def _moved_by_index(crops: Tensor, mirrored: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    """The same for all crops at once, without the device waiting for anything."""
     n, height, width, _ = crops.shape
-    mirrored = _uniform((n, 1), generator, crops.device) < flip
-    down = _whole_numbers((n, 1), 2 * pad + 1, generator, crops.device)
-    right = _whole_numbers((n, 1), 2 * pad + 1, generator, crops.device)
-    rows = torch.arange(height, device=crops.device) + down
+    rows = torch.arange(height, device=crops.device) + down[:, None]
     columns = torch.arange(width, device=crops.device)
-    columns = torch.where(mirrored, width - 1 - columns, columns) + right
-    padded = torch.nn.functional.pad(crops, (0, 0, pad, pad, pad, pad))
-    images = torch.arange(n, device=crops.device)
-    return padded[images[:, None, None], rows[:, :, None], columns[:, None, :]]
+    columns = torch.where(mirrored[:, None], width - 1 - columns, columns) + right[:, None]
+    inside = _within(rows, height)[:, :, None] & _within(columns, width)[:, None, :]
+    images = torch.arange(n, device=crops.device)[:, None, None]
+    moved = crops[images, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None, :]]
+    return moved * inside[..., None]
+
+
+def _within(places: Tensor, size: int) -> Tensor:
+    return (places >= 0) & (places < size)
 
 
 def recolour(
@@ -97,12 +125,13 @@ def recolour(
         return crops
     luma = torch.tensor(_LUMA, device=crops.device)
     bright, contrasting, saturated = (factor.view(n, 1, 1, 1) for factor in factors.unbind(1))
-    pixels = (crops.float() * bright).clamp(0, 255)
-    grey = (pixels * luma).sum(3, keepdim=True).mean((1, 2), keepdim=True)
-    pixels = torch.lerp(grey, pixels, contrasting).clamp(0, 255)
-    grey = (pixels * luma).sum(3, keepdim=True)
-    pixels = torch.lerp(grey.expand_as(pixels), pixels, saturated).clamp(0, 255)
-    return pixels.round().to(torch.uint8)
+    pixels = crops.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+    pixels.mul_(bright).clamp_(0, 255)  # in place, as all that follows: on a CPU new memory costs more than arithmetic
+    grey = (pixels.mean((1, 2)) @ luma).view(n, 1, 1, 1)
+    pixels.mul_(contrasting).add_((1 - contrasting) * grey).clamp_(0, 255)
+    greys = (pixels @ luma)[..., None]
+    pixels.mul_(saturated).add_(greys.mul_(1 - saturated)).clamp_(0, 255)
+    return pixels.round_().to(torch.uint8)
 
 
 def erase(crops: Tensor, settings: AugmentationSettings, generator: torch.Generator, mean: Sequence[float]) -> Tensor:
@@ -123,15 +152,32 @@ def erase(crops: Tensor, settings: AugmentationSettings, generator: torch.Genera
     # a draw of float32 times a whole number can round up to that number itself
     top = torch.minimum((place[:, :1] * (height - tall + 1)).floor(), height - tall)
     left = torch.minimum((place[:, 1:] * (width - wide + 1)).floor(), width - wide)
-    rows, columns = torch.arange(height, device=crops.device), torch.arange(width, device=crops.device)
-    in_rows = (rows >= top) & (rows < top + tall) & chosen[:, None]
-    in_columns = (columns >= left) & (columns < left + wide)
-    box = (in_rows[:, :, None] & in_columns[:, None, :])[..., None]
     if settings.erase_fill == "random":
         fill = torch.randint(0, 256, crops.shape, generator=generator, device=generator.device, dtype=torch.uint8)
     else:
-        fill = (torch.tensor(mean) * 255).round().to(torch.uint8)
-    return torch.where(box, fill.to(crops.device), crops)
+        fill = (torch.tensor(mean) * 255).round().to(torch.uint8).expand(crops.shape)
+    boxes = torch.cat([top, top + tall, left, left + wide], 1)
+    paint = _painted_by_slices if crops.device.type == "cpu" else _painted_by_mask
+    return paint(crops, chosen, boxes, fill.to(crops.device))
+
+
+def _painted_by_slices(crops: Tensor, chosen: Tensor, boxes: Tensor, fill: Tensor) -> Tensor:
+    """The box of each chosen crop from `fill`; boxes: whole numbers (N, 4), top, bottom, left, right."""
+    out = crops.clone(memory_format=torch.contiguous_format)
+    for at in chosen.nonzero()[:, 0].tolist():
+        top, bottom, left, right = map(int, boxes[at].tolist())
+        out[at, top:bottom, left:right] = fill[at, top:bottom, left:right]
+    return out
+
+
+def _painted_by_mask(crops: Tensor, chosen: Tensor, boxes: Tensor, fill: Tensor) -> Tensor:
+    """The same for all crops at once, without the device waiting for anything."""
+    _, height, width, _ = crops.shape
+    top, bottom, left, right = boxes[..., None].unbind(1)
+    rows, columns = torch.arange(height, device=crops.device), torch.arange(width, device=crops.device)
+    in_rows = (rows >= top) & (rows < bottom) & chosen[:, None]
+    in_columns = (columns >= left) & (columns < right)
+    return torch.where((in_rows[:, :, None] & in_columns[:, None, :])[..., None], fill, crops)
 
 
 def _uniform(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:

@@ -13,8 +13,7 @@ import os
 import secrets
 import shutil
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,15 +22,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models import InputSpec, to_crop, write_durably
+from models import InputSpec, write_durably
 from training.data.cache_key import cache_key
-from training.data.dataset import Picture, Rendering, Split
+from training.data.dataset import Picture, Split
 from training.data.errors import CacheError, PictureError
 from training.data.reading import read_crop
-from training.data.synthetic import SyntheticSpec, render_many
+from training.data.reading_ahead import read_crops
 
 PIXELS_FILE, MANIFEST_FILE = "crops.bin", "manifest.json"
-_CHUNK = 2048  # pictures that are in memory at a time while building
 _BLOCK = 1 << 26  # bytes under one checksum
 
 _log = logging.getLogger(__name__)
@@ -99,7 +97,6 @@ def open_cache(
     if not split:
         raise CacheError("there is no picture to keep: the split is empty")
     folder = _caches(location) / cache_key(split, spec)
-    workers = workers or os.cpu_count() or 1
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
@@ -184,7 +181,7 @@ def _can_be_read(picture: Picture, spec: InputSpec) -> bool:
     return True
 
 
-def _build(folder: Path, split: Split, spec: InputSpec, workers: int) -> None:
+def _build(folder: Path, split: Split, spec: InputSpec, workers: int | None) -> None:
     for abandoned in folder.parent.glob(f".{folder.name}.*.tmp"):  # of a builder that was killed: it held our lock
         shutil.rmtree(abandoned)
     growing = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.tmp")
@@ -192,9 +189,9 @@ def _build(folder: Path, split: Split, spec: InputSpec, workers: int) -> None:
     try:
         count, skipped = 0, []
         with (growing / PIXELS_FILE).open("xb") as file:
-            for place, crop in enumerate(_crops(split, spec, workers)):
-                if isinstance(crop, PictureError):
-                    skipped.append(SkippedPicture(place, split[place].name, str(crop)))
+            for place, crop in enumerate(read_crops(split, spec, workers)):
+                if isinstance(crop, str):
+                    skipped.append(SkippedPicture(place, split[place].name, crop))
                 else:
                     file.write(crop.data)
                     count += 1
@@ -219,36 +216,3 @@ def _sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _crops(pictures: Sequence[Picture], spec: InputSpec, workers: int) -> Iterator[NDArray[np.uint8] | PictureError]:
-    """The crop of each picture, or why there is none, in order."""
-
-    def decoded(picture: Picture) -> NDArray[np.uint8] | PictureError:
-        try:
-            return read_crop(picture, spec)
-        except PictureError as error:
-            return error
-
-    with ThreadPoolExecutor(workers) as pool:  # decoding and resizing release the interpreter's lock
-        for start in range(0, len(pictures), _CHUNK):
-            chunk = pictures[start : start + _CHUNK]
-            rendered = _rendered(chunk, workers)
-            if rendered is None:
-                yield from pool.map(decoded, chunk)
-            else:
-                yield from (to_crop(crop, spec) for crop in rendered)
-
-
-def _rendered(pictures: Iterable[Picture], workers: int) -> Iterable[NDArray[np.uint8]] | None:
-    """The pictures, uint8 (H, W, 3) each, if all of them are renderings of one spec."""
-    specs: set[SyntheticSpec] = set()
-    crops = []
-    for picture in pictures:
-        if not isinstance(picture.source, Rendering):
-            return None
-        specs.add(picture.source.spec)
-        crops.append(picture.source.crop)
-    if len(specs) != 1:
-        return None
-    return render_many(specs.pop(), crops, min(workers, len(crops) // 64))  # a process costs as much as some crops

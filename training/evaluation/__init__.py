@@ -16,7 +16,6 @@ from training.evaluation.distances import RERANKS, DistanceRows, Rerank
 from training.evaluation.embedding import EmbeddedSplit, embed_split
 from training.evaluation.errors import EvaluationError
 from training.evaluation.evaluate import Evaluation, evaluate
-from training.evaluation.reading import read_crops
 from training.evaluation.strangers import unknown_queries
 from training.evaluation.table import render_evaluation
 from training.evaluation.trial import Trial, Views, labels_of, open_trial, require_searchable
@@ -47,7 +46,6 @@ __all__ = [
     "pairs_in_words",
     "pairs_of",
     "protocol",
-    "read_crops",
     "render_evaluation",
     "require_searchable",
     "rerank_words",

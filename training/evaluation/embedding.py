@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import Crops, Session
-from training.data import Split
+from training.data import Split, read_crops
 from training.evaluation.errors import EvaluationError
-from training.evaluation.reading import read_crops
 
 Progress = Callable[[int], None]
 """Called with how many more pictures are done."""

@@ -24,7 +24,7 @@ from models import (
 )
 from training.cards import README_FILE, bundle_readme
 from training.export.errors import ExportError
-from training.export.onnx_file import INPUT, onnx_bytes, onnx_graph
+from training.export.onnx_file import onnx_bytes, onnx_graph
 from training.export.parity import CROPS, prove, torch_answer
 from training.networks import ReidNetwork, ServedModel
 
@@ -44,12 +44,6 @@ class ExportFacts:
     licence: Licence
     input: InputSpec
     training: Training | None = None
-
-
-def served_input(height: int, width: int, resize: str) -> InputSpec:
-    """How our own exports are fed: uint8 RGB, and all arithmetic in the graph. resize: one of the card's filters."""
-    facts = {"name": INPUT, "height": height, "width": width, "resize": resize}
-    return InputSpec.model_validate(facts | {"layout": "NHWC", "dtype": "uint8", "colour": "RGB"})
 
 
 def require_free(out: Path, name: str) -> None:

@@ -9,8 +9,8 @@ from onnx.external_data_helper import uses_external_data
 from models import Card, metadata_from_card
 from training.export.errors import ExportError
 from training.networks import ServedModel
+from training.served_input import INPUT
 
-INPUT = "crops"
 _LARGEST = 2**31 - 1  # bytes of one protobuf message
 
 

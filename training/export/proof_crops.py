@@ -1,8 +1,7 @@
 """Real crops on which an export is proven: spread evenly over everything that the dataset has."""
 
 from models import Crops, InputSpec
-from training.data import Dataset, Picture
-from training.evaluation import read_crops
+from training.data import Dataset, Picture, read_crops
 from training.export.errors import ExportError
 from training.export.parity import CROPS
 

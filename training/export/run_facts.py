@@ -2,8 +2,9 @@
 
 from models import Training
 from training.data import parse_spec
-from training.export.bundle import ExportFacts, served_input
+from training.export.bundle import ExportFacts
 from training.export.terms import licence_of
+from training.served_input import served_input
 from training.trained import TrainedNetwork
 
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from training.data import DataError
+from training.data import DataError, augmentation
 from training.data.augmentation import AugmentationSettings, augment, erase, flip_and_shift, recolour
 
 MEAN = (0.485, 0.456, 0.406)
@@ -84,6 +84,24 @@ def test_mirroring_and_shifting_are_one_of_the_literal_ones(height, width, pad, 
         for right in range(-pad, pad + 1)
     ]
     assert any(np.array_equal(out, candidate) for candidate in possible)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+    moves=st.lists(st.tuples(st.booleans(), st.integers(-4, 4), st.integers(-4, 4)), min_size=3, max_size=6),
+)
+@example(height=3, width=3, moves=[(False, -4, 0), (False, 4, 0), (True, 1, 2)])  # shifted out of sight
+def test_crop_by_crop_and_all_at_once_move_alike(height, width, moves):
+    crops = noise(len(moves), height, width)
+    columns = [torch.tensor(column) for column in zip(*moves, strict=True)]
+    by_slices, by_index = (
+        move(crops, *columns) for move in (augmentation._moved_by_slices, augmentation._moved_by_index)
+    )
+    assert torch.equal(by_slices, by_index)
+    wanted = [shifted(crop.numpy(), *each) for crop, each in zip(crops, moves, strict=True)]
+    np.testing.assert_array_equal(by_slices.numpy(), np.stack(wanted))
 
 
 def test_every_shift_and_either_side_come_equally_often():
@@ -177,6 +195,17 @@ def test_erasing_is_the_literal_algorithm_for_every_crop():
     places = torch.rand((200, 2), generator=generator).tolist()
     for at, crop in enumerate(crops):
         assert torch.equal(out[at], erased(crop, chances[at] < 0.5, shares[at], aspects[at], places[at], asked))
+
+
+def test_crop_by_crop_and_all_at_once_paint_alike(monkeypatch):
+    crops = noise(200, 20, 12)
+    for fill in ("mean", "random"):
+        asked = AugmentationSettings(erase=0.7, erase_fill=fill)
+        by_slices = erase(crops, asked, seeded(2), MEAN)
+        with monkeypatch.context() as patch:
+            patch.setattr(augmentation, "_painted_by_slices", augmentation._painted_by_mask)
+            assert torch.equal(erase(crops, asked, seeded(2), MEAN), by_slices)
+        assert not torch.equal(by_slices, crops)
 
 
 def test_the_box_is_filled_with_the_mean_or_with_noise():

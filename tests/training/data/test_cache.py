@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from models import to_crop
-from training.data import CacheError, Split, load_dataset, open_cache, read_crop
+from training.data import CacheError, Split, load_dataset, open_cache, read_crop, reading_ahead
 from training.data import cache as cache_module
 from training.data.synthetic import render
 
@@ -32,8 +32,9 @@ def no_decoding(monkeypatch):
         def refuse(*_arguments):
             raise AssertionError("decoded again")
 
-        monkeypatch.setattr(cache_module, "read_crop", refuse)
-        monkeypatch.setattr(cache_module, "render_many", refuse)
+        for module in (cache_module, reading_ahead):
+            monkeypatch.setattr(module, "read_crop", refuse)
+        monkeypatch.setattr(reading_ahead, "render_many", refuse)
 
     return forbid
 
@@ -125,9 +126,11 @@ def test_a_picture_that_was_skipped_is_tried_again_at_the_next_opening(train, sm
             raise cache_module.PictureError(f"{picture.source}: Input/output error")
         return real(picture, spec)
 
-    monkeypatch.setattr(cache_module, "read_crop", fails_once)
+    for module in (cache_module, reading_ahead):
+        monkeypatch.setattr(module, "read_crop", fails_once)
     assert len(open_cache(train, small_spec, location=place, workers=1)) == 2
-    monkeypatch.setattr(cache_module, "read_crop", real)
+    for module in (cache_module, reading_ahead):
+        monkeypatch.setattr(module, "read_crop", real)
     with caplog.at_level(logging.WARNING):
         assert len(open_cache(train, small_spec, location=place, workers=1)) == 3
     assert "can be read now" in caplog.text

@@ -1,5 +1,6 @@
 """`vantage-train export` on a run's best.pt."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,7 @@ from typer.testing import CliRunner
 from models import Card
 from training.cli.export import export
 from training.errors import TrainingError
-from training.export import served_input
-from training.fit import input_spec
+from training.export.run_facts import export_facts
 from training.recipe_reading import read_recipe
 from training.trained import TrainedNetwork, write_trained
 
@@ -25,17 +25,22 @@ def run():
 
 
 @pytest.fixture
-def best(network, tmp_path, monkeypatch) -> Path:
-    """A run. Its network has fewer blocks than its settings say, so it is handed over and not rebuilt."""
-    trained = TrainedNetwork(
+def trained(network) -> TrainedNetwork:
+    recipe = read_recipe("xent")
+    return TrainedNetwork(
         network=network,
-        recipe=read_recipe("xent"),
+        recipe=replace(recipe, network=replace(recipe.network, height=64, width=32)),
         seed=5,
         epoch=7,
         data={"spec": DATA, "name": "synthetic"},
         versions={"torch": "9.9"},
         validation_map=0.5,
     )
+
+
+@pytest.fixture
+def best(trained, tmp_path, monkeypatch) -> Path:
+    """A run. Its network has fewer blocks than its settings say, so it is handed over and not rebuilt."""
     folder = tmp_path / "run"
     folder.mkdir()
     write_trained(folder / "best.pt", trained)
@@ -58,10 +63,12 @@ def test_an_exported_run_is_a_bundle_with_its_facts(run, best, tmp_path):
     assert "Recipe: xent, seed 5, 7 epochs" in page
 
 
-def test_a_bundle_is_fed_as_its_network_was_in_training():
-    for name in ("xent", "sn"):
-        table = read_recipe(name).network
-        assert served_input(table.height, table.width, table.resize) == input_spec(table)
+@pytest.mark.parametrize("resize", ["bilinear", "lanczos"])
+def test_a_bundle_is_fed_as_its_network_was_in_training(trained, resize):
+    table = replace(trained.recipe.network, resize=resize)
+    facts = export_facts(replace(trained, recipe=replace(trained.recipe, network=table)), name="x", version="1")
+    assert facts.input == table.input
+    assert facts.input.resize == resize
 
 
 def test_what_a_user_can_mend_is_a_sentence_and_leaves_nothing(run, best, tmp_path):

@@ -1,4 +1,4 @@
-"""The crops of many pictures, read ahead while the network works on earlier ones, a bounded number in memory."""
+"""The crops of many pictures, read ahead while others work on earlier ones, a bounded number in memory."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import InputSpec, to_crop
-from training.data import Picture, PictureError, Rendering, read_crop
+from training.data.dataset import Picture, Rendering
+from training.data.errors import PictureError
+from training.data.reading import read_crop
 from training.data.synthetic import render_many
 
 _AHEAD = 256  # files decoded before they are asked for; as many again are being handed out
