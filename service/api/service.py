@@ -1,0 +1,120 @@
+"""What there is one of while the service runs, and which state it is in."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Literal
+
+from service.access import KeyStore, RateLimiter
+from service.api.auditing import Recorder
+from service.api.jobs import Jobs
+from service.api.metrics import Metrics
+from service.api.problems import Problem
+from service.api.workers import Workers
+from service.embedding import Decoder, EmbeddingQueue, ModelHolder
+from service.gallery import GalleryEngine, GalleryInfo, GallerySettings
+from service.settings import ServiceSettings
+
+State = Literal["starting", "ready", "failed", "stopping"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Running:
+    """Everything that answers requests.
+
+    searches, writes: threads for reading galleries and for writing to them; writers never keep searches waiting.
+    """
+
+    keys: KeyStore
+    limiter: RateLimiter
+    recorder: Recorder
+    engine: GalleryEngine
+    holder: ModelHolder
+    decoder: Decoder
+    queue: EmbeddingQueue
+    searches: Workers
+    writes: Workers
+    jobs: Jobs
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is being done at the start, and how much of it is done: galleries loaded, of so many."""
+
+    step: str
+    done: int = 0
+    of: int = 0
+
+
+class Service:
+    """failure: the sentence that says why the service did not start. settled: set when it is ready or has failed."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self.settings = settings
+        self.metrics = Metrics(self._galleries)
+        self.state: State = "starting"
+        self.progress = Progress("waiting to begin")
+        self.failure: str | None = None
+        self.settled = threading.Event()
+        self._running: Running | None = None
+        self._gallery_settings: dict[str, GallerySettings] = {}
+        self._forgotten = 0
+        self._keeping = threading.Lock()
+
+    @property
+    def running(self) -> Running:
+        """What answers requests; not-ready if nothing does yet, or no more."""
+        if self._running is None or self.state != "ready":
+            raise self.why_not_ready()
+        return self._running
+
+    def why_not_ready(self) -> Problem:
+        if self.state == "failed":
+            return Problem("not-ready", f"the service could not start: {self.failure}")
+        if self.state == "stopping":
+            return Problem("shutting-down", "the service is shutting down: ask again when it has started anew")
+        at = self.progress
+        count = f" ({at.done} of {at.of})" if at.of else ""
+        return Problem("not-ready", f"the service is starting: {at.step}{count}")
+
+    def begins(self, running: Running) -> None:
+        self._running = running
+        self.state = "ready"
+        self.metrics.ready(True)
+        self.settled.set()
+
+    def fails(self, sentence: str) -> None:
+        self.failure = sentence
+        self.state = "failed"
+        self.settled.set()
+
+    def stops(self) -> Running | None:
+        """Lets no new request in; what is to be closed."""
+        if self.state != "failed":
+            self.state = "stopping"
+        self.metrics.ready(False)
+        return self._running
+
+    async def settings_of(self, gallery: str) -> GallerySettings:
+        """A gallery's settings, which stay with it: kept here, because asking the engine for them costs more."""
+        held = self._gallery_settings.get(gallery)
+        if held is None:
+            before, running = self._forgotten, self.running
+            held = (await running.searches.run(lambda: running.engine.info(gallery))).settings
+            with self._keeping:
+                if self._forgotten == before:  # else it may be another gallery by now
+                    self._gallery_settings[gallery] = held
+        return held
+
+    def forget(self, gallery: str) -> None:
+        """A gallery of that name was made, dropped or restored."""
+        with self._keeping:
+            self._forgotten += 1
+            self._gallery_settings.pop(gallery, None)
+
+    def _galleries(self) -> list[GalleryInfo]:
+        if self._running is None or self.state != "ready":
+            return []
+        engine = self._running.engine
+        return [engine.info(name) for name in engine.galleries()]
