@@ -13,7 +13,7 @@ from retrieval.exact_search import Neighbours, Vectors, search_rows
 from retrieval.similarity import pair_similarities
 
 DEPTH = 10  # recall is of the ten nearest
-SAMPLE = 300
+SAMPLE = 500
 NEARER, FARTHER = 1, 4  # of an item's neighbours: the two whose difference makes a new probe of it
 FINE = 1.15  # the effort settled on is at most this many times the least that is enough
 
@@ -25,8 +25,8 @@ class Tuning:
     """What was settled on.
 
     effort  how much each search looks at.
-    recall  the share of the ten nearest that is then found, at the least: what was seen less two standard errors of
-            the sample, of items of the gallery and, for hnsw, of new probes, whichever is lower.
+    recall  the share of the ten nearest that is then found, at the least: what was seen in a sample of items of the
+            gallery less a standard error; for hnsw less two, and of new probes where those find less.
     target  the recall that was asked for.
     items   how many items there were.
     """
@@ -43,12 +43,12 @@ class Questions:
     They are items, which may not find themselves. For signs and lists that is as hard as a new probe. To search for
     what is in a graph is easier than for what is not, so then as many are new: an item plus the difference of two of
     its neighbours, of unit length. Of several kinds tried, the recall of these was most like that of probes that had
-    been held back from the gallery, and up to a point too high; hence the two standard errors.
+    been held back from the gallery, and up to a point too high; hence two standard errors there.
     """
 
     def __init__(self, vectors: Vectors, dead: npt.NDArray[np.intp] | None, *, also_new: bool) -> None:
         alive = np.arange(len(vectors)) if dead is None else np.delete(np.arange(len(vectors)), dead)
-        self._vectors = vectors
+        self._vectors, self._errors = vectors, 2 if also_new else 1
         self._depth = min(DEPTH, len(alive) - 1)
         if self._depth < 1:
             return
@@ -68,7 +68,7 @@ class Questions:
         """`Tuning.recall` when `find(probe, count, effort)` names the candidates."""
         if self._depth < 1:
             return 1.0
-        return min(_at_least(self._shares(find, effort, *group)) for group in self._groups)
+        return min(_at_least(self._shares(find, effort, *group), self._errors) for group in self._groups)
 
     def _shares(
         self, find: Find, effort: int, probes: Vectors, own: npt.NDArray[np.integer], near: Neighbours
@@ -84,8 +84,8 @@ class Questions:
         return shares
 
 
-def _at_least(shares: list[float]) -> float:
-    return max(float(np.mean(shares) - 2 * np.std(shares) / np.sqrt(len(shares))), 0.0)
+def _at_least(shares: list[float], errors: int) -> float:
+    return max(float(np.mean(shares) - errors * np.std(shares) / np.sqrt(len(shares))), 0.0)
 
 
 def tuned(questions: Questions, find: Find, efforts: tuple[int, int], target: float, items: int) -> Tuning:

@@ -1,5 +1,6 @@
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -23,6 +24,15 @@ def test_without_a_signal_the_handlers_are_put_back_too() -> None:
     assert {each: signal.getsignal(each) for each in before} == before
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Also where the suite runs in the background of a shell, which has SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_the_second_signal_does_what_it_always_does() -> None:
     with stop_on_signals():
         os.kill(os.getpid(), signal.SIGINT)

@@ -163,7 +163,15 @@ def test_a_signal_ends_a_run_that_can_be_gone_on_with(tmp_path, bundle, pictures
         assert engine.count("g") == added
 
 
-def test_the_second_signal_does_what_it_always_does():
+@pytest.fixture
+def interruptible():
+    """Also where the suite runs in the background of a shell, which has SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_the_second_signal_does_what_it_always_does(interruptible):
     with pytest.raises(KeyboardInterrupt), stop_on_signals() as stop:  # noqa: PT012
         os.kill(os.getpid(), signal.SIGINT)
         assert (stop(), stop.exit_code) == (True, 130)
