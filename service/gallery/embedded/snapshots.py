@@ -95,7 +95,8 @@ def check(snapshot: Path) -> list[Finding]:
         report("its manifest is of another state than its database")
     for left in _left_over(snapshot, manifest):
         report(f"{left.name} does not belong to it", "nothing: the next `vantage gallery compact` removes it", False)
-    findings.extend(CropStore(snapshot / CROPS).check(hashes))
+    for found in CropStore(snapshot / CROPS).check(hashes):
+        report(found.problem, UNUSABLE if found.serious else found.remedy, found.serious)
     return findings
 
 
