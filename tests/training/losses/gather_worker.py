@@ -3,6 +3,7 @@
 Also run in the test's own process, by path, for the network, the batch and the losses that both sides share.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from datetime import timedelta
@@ -111,6 +112,9 @@ def main(rank: int, store: str, out: Path) -> None:
         result["refused"] = str(error)
     torch.save(result, out)
     distributed.destroy_process_group()
+    # gloo sometimes leaves a thread behind, and the interpreter, closing down, aborts because of it.
+    sys.stderr.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

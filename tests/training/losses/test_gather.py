@@ -47,7 +47,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     finally:
         for process in processes:
             process.kill()
-            process.wait()
+            process.communicate()
     return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
 
 
