@@ -357,9 +357,10 @@ class EmbeddedGallery:
         except Exception as error:
             # What is in memory cannot be trusted any more, the truth can.
             log.exception("gallery %s: a commit could not be taken up; reading everything anew", self.name)
-            self._columns.__init__(self.truth.rows())  # type: ignore[misc]
             try:
-                self._holdings.now = Held(plain=ExactIndex.build(self.truth.vectors(), self._columns.view.keys))
+                columns = Columns(self.truth.rows())
+                self._holdings.now = Held(plain=ExactIndex.build(self.truth.vectors(), columns.view.keys))
+                self._columns = columns
             except Exception:
                 raise UnavailableError(
                     f"gallery {self.name!r} has stored what was written but cannot search it ({error}): restart"

@@ -88,9 +88,7 @@ class Holdings:
 
 def catch_up(index: ReciprocalGraph | ApproximateIndex, table: Table) -> None:
     """Gives `index` exactly the items of `table`."""
-    there, wanted = index.keys, table.keys
-    gone = np.setdiff1d(there, wanted, assume_unique=True)
-    new = np.setdiff1d(wanted, there, assume_unique=True)
+    new, gone = difference(index.keys, table.keys)
     if len(new):
         index.add(new, table.vectors_of(new))
     if len(gone):

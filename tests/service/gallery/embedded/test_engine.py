@@ -407,6 +407,26 @@ def test_searches_and_writes_go_on_while_a_graph_is_made_aside(
         assert engine.verify("g").sound
 
 
+def test_a_commit_that_memory_cannot_take_up_is_read_anew_from_the_database(
+    filled: Path, crowd: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        raise MemoryError("no room")
+
+    with opened(filled) as engine:
+        before = answers(engine, crowd)
+        with monkeypatch.context() as patched:
+            patched.setattr(one_gallery.Holdings, "apply", fail)
+            engine.add("g", [replace(crowd.items[0], id="new", vector=-crowd.vector(0))])
+        assert "reading everything anew" in caplog.text
+        found = engine.search("g", Search(probe=Probe(vectors=-crowd.vector(0)), k=1))
+        assert [hit.item.id for hit in found.hits] == ["new"]
+        assert engine.count("g") == len(crowd.items) + 1
+        engine.delete("g", ids=["new"])
+        assert alike(answers(engine, crowd), before)
+        assert engine.verify("g").sound
+
+
 def test_closing_does_not_wait_for_a_build_and_the_next_start_takes_it_up(
     filled: Path, crowd: Any, held_up: threading.Event
 ) -> None:
