@@ -1,4 +1,4 @@
-"""What the two finders made by faiss have in common: one faiss index, whose ids are our slots."""
+"""What the finders made by faiss have in common: one faiss index, whose ids are our slots."""
 
 from __future__ import annotations
 
@@ -44,6 +44,10 @@ class FaissFinder(Finder):
     def saved(self) -> tuple[dict[str, Any], Arrays]:
         with self._turns.reading():
             return {}, {"faiss": faiss.serialize_index(self._index)}
+
+    @property
+    def slack(self) -> float | None:
+        return None
 
     @property
     def nbytes(self) -> int:

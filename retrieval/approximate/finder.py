@@ -12,7 +12,7 @@ import numpy.typing as npt
 from retrieval.array_file import Arrays
 from retrieval.exact_search import Vectors
 
-Kind = Literal["signs", "hnsw", "ivf"]
+Kind = Literal["half", "signs", "hnsw", "ivf"]
 Candidates: TypeAlias = npt.NDArray[np.int64]
 
 
@@ -57,6 +57,12 @@ class Finder(Protocol):
     @property
     def effort_means(self) -> str:
         """The parameter that effort is, by faiss' name where it has one."""
+        ...
+
+    @property
+    def slack(self) -> float | None:
+        """By how much an item that was not named may at most be more similar than the last that was; None where nothing
+        is known of it."""
         ...
 
     @property

@@ -44,8 +44,9 @@ class FoundRows(KeyedRows):
         for n in range(len(probes) if width else 0):
             probe = probes[n : n + 1]
             candidates = self.candidates(probe, width, effort, permitted) if every is None else every
-            chosen, likeness = self._best(probe, candidates, width)
-            if len(chosen) < width:  # the finder saw too few that are permitted
+            chosen, likeness, least = self._best(probe, candidates, width)
+            # The finder saw too few that are permitted, or something that it did not name may belong here.
+            if len(chosen) < width or (every is None and self._in_doubt(likeness[-1], least, len(candidates), there)):
                 chosen, likeness = self._exactly(probe, width, permitted)
             slots[n], similarities[n] = chosen, likeness
         return Ranking(self.keys[slots], squared_distance(similarities))
@@ -90,14 +91,22 @@ class FoundRows(KeyedRows):
         mask &= self.alive
         return Permitted(mask, int(np.count_nonzero(mask)))
 
-    def _best(self, probe: Vectors, slots: npt.NDArray[np.integer], top: int) -> Row:
-        """The `top` most similar of these slots, in the order of the exact search."""
+    def _best(
+        self, probe: Vectors, slots: npt.NDArray[np.integer], top: int
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32], float]:
+        """The `top` most similar of these slots, in the order of the exact search, and how similar the last of all is."""
         likeness = pair_similarities(probe, np.zeros(len(slots), np.int64), self.vectors, slots)
+        least = float(likeness.min(initial=np.inf))
         if len(slots) > top:
             close = np.flatnonzero(likeness >= np.partition(likeness, -top)[-top])
             slots, likeness = slots[close], likeness[close]
         order = np.lexsort((slots, -likeness))[:top]
-        return slots[order].astype(np.intp), likeness[order]
+        return slots[order].astype(np.intp), likeness[order], least
+
+    def _in_doubt(self, last: float, least: float, named: int, there: int) -> bool:
+        """Of a finder that answers for what it leaves out: whether that may be as similar as the last result."""
+        slack = self.finder.slack
+        return slack is not None and named < there and last <= least + slack
 
     def _exactly(self, probe: Vectors, top: int, permitted: Permitted | None) -> Row:
         dead = None if permitted is None else np.flatnonzero(~permitted.mask)

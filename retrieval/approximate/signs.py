@@ -69,6 +69,10 @@ class SignsFinder:
         return "candidates"
 
     @property
+    def slack(self) -> float | None:
+        return None
+
+    @property
     def nbytes(self) -> int:
         return self._store.nbytes + self._rotation.nbytes
 

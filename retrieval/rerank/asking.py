@@ -45,6 +45,7 @@ def rank(
     found: Ranking | None,
     allowed: npt.ArrayLike | None,
     candidates: Ranking | None,
+    sure: bool,
 ) -> Ranking:
     """`ReciprocalGraph.rank` for checked probes."""
     for ranking in (found, candidates):
@@ -61,7 +62,7 @@ def rank(
         pool = items.nearest_allowed(rows, top, slots)
     else:
         pool = named_items(items, rows, candidates, settings.k1)
-    exact_pool = candidates is None if allowed is not None else found is None
+    exact_pool = sure or (candidates is None if allowed is not None else found is None)
     ranked = [_rank_one(items, rows[n], near, pool, n, slots, top, exact_pool) for n in range(len(rows))]
     width = max((len(ids) for ids, _, _ in ranked), default=0)
     ids = np.full((len(rows), width), NOBODY, np.int64)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from service.gallery.items import Item
+from service.gallery.items import Item, Viewpoint
 from service.gallery.settings import GallerySettings
 
 GraphState = Literal["ready", "building", "off", "too large"]
+TimeUnit = Literal["hour", "day", "month", "year"]
+MOST_CAMERAS = 1000
+"""Cameras that a summary names; the others it counts together."""
+MOST_SPANS: Mapping[TimeUnit, int] = {"hour": 168, "day": 366, "month": 366}
+"""Spans of time that a summary lists; where there were more, the next larger unit is taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +32,8 @@ class IndexInfo:
     memory_bytes   held for vectors, index and graph.
     """
 
-    kind: Literal["flat", "signs", "hnsw", "ivf"]
-    wanted: Literal["flat", "signs", "hnsw", "ivf"]
+    kind: Literal["flat", "half", "signs", "hnsw", "ivf"]
+    wanted: Literal["flat", "half", "signs", "hnsw", "ivf"]
     recall: float | None
     parameters: dict[str, int | float]
     graph: GraphState
@@ -51,6 +57,40 @@ class GalleryInfo:
     unsaved: int
     pending_purge: int
     disk_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GallerySummary:
+    """What a gallery holds, or what of it meets a filter.
+
+    count           items.
+    cameras         (camera, items), the most items first and then by name, at most MOST_CAMERAS. other_cameras: how
+                    many more there are, and other_camera_items: how many items these saw. without_camera: items that
+                    do not say who saw them.
+    unit, times     (start, items) of every hour, day, month or year in UTC in which something was captured, in their
+                    order: of the smallest unit that gives at most MOST_SPANS. without_time: items that do not say when.
+    first, last     when the earliest and the latest were captured; None where no item says when.
+    viewpoints      items by where they were most likely seen from. without_viewpoint: items that do not say it.
+    persons         how many are known, and tracklets. without_person, without_tracklet: items that do not say which.
+    """
+
+    gallery: str
+    count: int
+    cameras: tuple[tuple[str, int], ...]
+    other_cameras: int
+    other_camera_items: int
+    without_camera: int
+    unit: TimeUnit
+    times: tuple[tuple[datetime, int], ...]
+    without_time: int
+    first: datetime | None
+    last: datetime | None
+    viewpoints: Mapping[Viewpoint, int]
+    without_viewpoint: int
+    persons: int
+    without_person: int
+    tracklets: int
+    without_tracklet: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

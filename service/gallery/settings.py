@@ -11,7 +11,7 @@ from models import Card
 from retrieval import RerankSettings
 from service.gallery.errors import BadItemError, ModelMismatchError
 
-IndexKind = Literal["auto", "flat", "signs", "hnsw", "ivf"]
+IndexKind = Literal["auto", "flat", "half", "signs", "hnsw", "ivf"]
 RerankMode = Literal["off", "online", "local"]
 
 
@@ -23,7 +23,9 @@ class GallerySettings(BaseModel):
     model_name: str = Field(description="The model whose vectors these are, as its card names it.")
     model_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="The hash of its ONNX file.")
     dimension: int = Field(ge=1, le=65536, description="Numbers in a vector.")
-    index: IndexKind = Field("auto", description="flat is exact; auto changes to signs when a gallery grows large.")
+    index: IndexKind = Field(
+        "auto", description="flat and half are exact; auto goes from flat to half to signs as a gallery grows."
+    )
     rerank: RerankMode = Field("online", description="How searches are re-ranked that do not say it themselves.")
     k1: int = Field(20, ge=1, le=1000, description="Re-ranking: neighbours that count as near.")
     k2: int = Field(6, ge=1, le=1000, description="Re-ranking: neighbours over which an encoding is averaged.")

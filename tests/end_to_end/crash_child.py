@@ -68,7 +68,7 @@ def settings() -> GallerySettings:
 
 def open_engine(path: Path) -> EmbeddedEngine:
     """Sizes so small that graph and index are made aside, swapped in and saved all the time."""
-    return EmbeddedEngine.open(path, sizes=Sizes(flat_up_to=25, approximate_from=20, at_once_up_to=4))
+    return EmbeddedEngine.open(path, sizes=Sizes(flat_up_to=15, half_up_to=25, approximate_from=20, at_once_up_to=4))
 
 
 def main() -> None:

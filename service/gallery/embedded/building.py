@@ -19,7 +19,7 @@ from service.gallery.settings import GallerySettings
 
 MOST_HOLES = 0.3  # share of removed items that an approximate index may drag along
 MOST_GROWTH = 2.0  # times larger than when its parameters were measured
-Wanted = Literal["graph", "no graph", "flat", "signs", "hnsw", "ivf"]
+Wanted = Literal["graph", "no graph", "flat", "half", "signs", "hnsw", "ivf"]
 log = logging.getLogger(__name__)
 
 

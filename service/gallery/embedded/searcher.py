@@ -89,7 +89,7 @@ class Searcher:
             exhausted=exhausted and len(hits) < search.k,
             allowed=None if mask is None else int(np.count_nonzero(mask)),
             hidden=target.hidden,
-            exact=exact,
+            exact=exact or (self._held.approximate is not None and self._held.approximate.exact),
             reranking=Reranking(
                 applied=applied,
                 mode=mode,
@@ -248,7 +248,8 @@ class Searcher:
         named = None if exact else self._approximate(target.vector, around, None)
         pool = None if exact or keys is None or len(keys) <= FEW else self._approximate(target.vector, top, keys)
         laps.end("search")
-        ranking = graph.rank(target.vector, top, found=named, allowed=keys, candidates=pool)
+        sure = self._held.approximate is not None and self._held.approximate.exact
+        ranking = graph.rank(target.vector, top, found=named, allowed=keys, candidates=pool, sure=sure)
         laps.end("rerank")
         return _Found.of(ranking)
 

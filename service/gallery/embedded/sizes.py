@@ -7,7 +7,7 @@ from typing import Literal
 
 from service.gallery.settings import GallerySettings
 
-Kind = Literal["flat", "signs", "hnsw", "ivf"]
+Kind = Literal["flat", "half", "signs", "hnsw", "ivf"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,12 +15,14 @@ class Sizes:
     """Items, each.
 
     flat_up_to          `auto` galleries search every vector up to here: exact, and as fast as an index.
+    half_up_to          up to here every vector is read at half its width: exact, too, and above as fast as an index.
     approximate_from    no approximate index is made below: there is nothing to gain, and too little to learn from.
     graph_up_to         the re-ranking graph is kept up to here: making one compares every item with every other.
     at_once_up_to       a missing graph or index is made while opening; above that aside, while searches are answered.
     """
 
-    flat_up_to: int = 50_000
+    flat_up_to: int = 4_000
+    half_up_to: int = 50_000
     approximate_from: int = 1_000
     graph_up_to: int = 400_000
     at_once_up_to: int = 4_000
@@ -28,10 +30,16 @@ class Sizes:
     def kind(self, settings: GallerySettings, count: int, present: Kind) -> Kind:
         """How a gallery of `count` items should be searched; one at the border does not change to and fro."""
         if settings.index == "auto":
-            border = self.flat_up_to if present == "flat" else self.flat_up_to * 2 // 3
-            return "signs" if count > border else "flat"
+            if count <= _border(self.flat_up_to, beyond=present != "flat"):
+                return "flat"
+            return "half" if count <= _border(self.half_up_to, beyond=present not in ("flat", "half")) else "signs"
         return settings.index if count >= self.approximate_from else "flat"
 
     def graph(self, settings: GallerySettings, count: int) -> bool:
         """Whether a gallery of `count` items should have a re-ranking graph."""
         return settings.rerank != "off" and count <= self.graph_up_to
+
+
+def _border(size: int, *, beyond: bool) -> int:
+    """Who has grown beyond a size must shrink well below it to come back."""
+    return size * 2 // 3 if beyond else size

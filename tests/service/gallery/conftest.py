@@ -24,7 +24,7 @@ def _embedded(path: Path) -> GalleryEngine:
 
 def _embedded_in_motion(path: Path) -> GalleryEngine:
     """As it is served: with upkeep, and with such small sizes that indexes come and go while the tests run."""
-    return EmbeddedEngine.open(path, sizes=Sizes(flat_up_to=150, approximate_from=100, at_once_up_to=20))
+    return EmbeddedEngine.open(path, sizes=Sizes(flat_up_to=60, half_up_to=150, approximate_from=100, at_once_up_to=20))
 
 
 ENGINES: dict[str, OpenEngine] = {"embedded": _embedded, "embedded in motion": _embedded_in_motion}

@@ -32,7 +32,7 @@ from service.gallery import (
 from service.gallery.embedded import EmbeddedEngine, Sizes, building, steps
 from service.gallery.embedded import gallery as one_gallery
 
-SMALL = Sizes(flat_up_to=100, approximate_from=50, at_once_up_to=10)
+SMALL = Sizes(flat_up_to=100, half_up_to=100, approximate_from=50, at_once_up_to=10)
 
 
 @pytest.fixture
@@ -442,7 +442,7 @@ def test_closing_does_not_wait_for_a_build_and_the_next_start_takes_it_up(
 
 
 def test_a_gallery_changes_its_index_as_it_grows_and_shrinks(data: Path, settings: GallerySettings, crowd: Any) -> None:
-    with opened(data, Sizes(flat_up_to=120, approximate_from=50, graph_up_to=200)) as engine:
+    with opened(data, Sizes(flat_up_to=80, half_up_to=120, approximate_from=50, graph_up_to=200)) as engine:
         engine.create("g", settings)
         states = []
         for start in range(0, 240, 60):
@@ -450,9 +450,10 @@ def test_a_gallery_changes_its_index_as_it_grows_and_shrinks(data: Path, setting
             engine.settle("g")
             info = engine.info("g").index
             states.append((info.kind, info.graph))
-            found = engine.search("g", Search(probe=Probe(vectors=crowd.vector(1)), k=1000)).hits
-            assert len(found) == start + 60
-        assert states == [("flat", "ready"), ("flat", "ready"), ("signs", "ready"), ("signs", "too large")]
+            answer = engine.search("g", Search(probe=Probe(vectors=crowd.vector(1)), k=1000))
+            assert len(answer.hits) == start + 60
+            assert answer.exact == (info.kind != "signs")
+        assert states == [("flat", "ready"), ("half", "ready"), ("signs", "ready"), ("signs", "too large")]
         index = engine._gallery("g").held.approximate
         assert isinstance(index, ApproximateIndex)
         assert engine.info("g").index.recall == index.recall >= 0.99
