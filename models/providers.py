@@ -105,6 +105,8 @@ def _session_options(ort: ModuleType, device: str, execution: Execution) -> Any:
     # One batch runs its nodes in order: re-ID networks are chains, and parallelism comes from within the nodes.
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if execution.spin else "0")
+    # After a run nobody spins on: what comes next in a web server, searching and answering, needs the cores.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     options.add_session_config_entry("session.load_model_format", "ONNX")  # as in graph.py, which checked these bytes
     return options
 

@@ -20,8 +20,6 @@ from service.settings import ServiceSettings
 
 # A client that asks now and then keeps its connection, one that has gone does not keep it for long.
 _KEEP_ALIVE_SECONDS = 30
-# Of a request's first line and headers; more is refused.
-_HEAD_BYTES = 32 * 1024
 _BACKLOG = 1024
 _WILDCARDS = {"0.0.0.0": "localhost", "::": "localhost"}
 
@@ -33,6 +31,7 @@ def run(settings: ServiceSettings, listening: socket.socket) -> int:
         uvicorn.Config(
             app,
             http=ImpatientProtocol,
+            loop="uvloop",
             ws="none",
             lifespan="on",
             log_config=None,
@@ -42,7 +41,6 @@ def run(settings: ServiceSettings, listening: socket.socket) -> int:
             backlog=_BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=math.ceil(settings.shutdown_seconds),
-            h11_max_incomplete_event_size=_HEAD_BYTES,
         ),
         app.state.service,
         _address(settings.host, listening),
@@ -82,6 +80,7 @@ def announcement(service: Service, address: str) -> str:
     lines = [
         f"vantage is ready: model {running.holder.name} on {running.holder.provider}",
         f"  service   {address}",
+        f"  console   {address}/",
         f"  API docs  {address}/docs",
         f"  galleries {', '.join(galleries) or 'none yet: vantage index makes one, and so does the API'}",
     ]
@@ -94,7 +93,8 @@ def announcement(service: Service, address: str) -> str:
         lines += ["", "Who is this? Ask with a crop that is not in the gallery:", ""]
         lines += [f"  curl {key}-F image=@{_near(QUERIES[0])} {address}/v1/galleries/{GALLERY}/search", ""]
     if not has_keys:
-        lines += ["There are no keys: only this machine is let in, and may do anything. vantage key create makes one."]
+        let_in = "whoever reaches the port" if service.settings.trust_network else "only this machine"
+        lines += [f"There are no keys: {let_in} is let in, and may do anything. vantage key create makes one."]
     return "\n".join(lines)
 
 

@@ -75,3 +75,38 @@ def test_an_answer_may_take_longer_than_a_head(address, slow):
             assert later.recv(1) == b""  # it came after the request, whose patience would be over as well
         slow.may_answer.set()
         assert waiting.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+def test_a_keep_alive_connection_is_not_kept_by_empty_lines(address, slow):
+    slow.may_answer.set()
+    with connect(address) as connection:
+        connection.sendall(REQUEST)
+        answer = b""
+        while not answer.endswith(b"ok"):
+            answer += connection.recv(1000)
+        connection.sendall(b"\r\n\r\n")
+        assert connection.recv(1) == b""
+
+
+LONG = b"x" * (connections.HEAD_BYTES + 1)
+HEADS = {
+    "address": b"GET /" + LONG + b" HTTP/1.1\r\nHost: here\r\n\r\n",
+    "header": b"GET / HTTP/1.1\r\nHost: here\r\nX: " + LONG + b"\r\n\r\n",
+    "many headers": b"GET / HTTP/1.1\r\n" + b"X: 12345678\r\n" * 4000 + b"\r\n",
+    "header without an end": b"GET / HTTP/1.1\r\nX: " + LONG,
+}
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+def test_a_head_that_is_too_large_is_refused(address, slow, head):
+    with connect(address) as connection:
+        connection.sendall(head)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400")
+    assert not slow.asked.is_set()
+
+
+def test_a_large_body_is_no_large_head(address, slow):
+    slow.may_answer.set()
+    with connect(address) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n" % (4 * len(LONG)) + 4 * LONG)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200")
