@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_SECONDS = 10.0
 """From the first byte, or from the connection on, until the head of a request must be there."""
@@ -37,7 +37,7 @@ class ImpatientProtocol(HttpToolsProtocol):
         self._pending = self._pending + len(data) if self._in_head else 0
         if self._pending > HEAD_BYTES:
             self.send_400_response(f"The head of a request may have {HEAD_BYTES} bytes.")
-        elif self._patience is None and (self._in_head or self.cycle is None or self.cycle.response_complete):
+        elif self._patience is None and (self._in_head or not self._answering):
             self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -60,6 +60,11 @@ class ImpatientProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         self._in_head = False
         self._stop_waiting()
+
+    @property
+    def _answering(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle  # None until the first request, whatever uvicorn says
+        return cycle is not None and not cycle.response_complete
 
     def _count(self, size: int) -> None:
         self._parsed += size

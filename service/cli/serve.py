@@ -62,7 +62,9 @@ def serve(
     configure_log(settings.log_level, settings.log_json)
     with listen(settings.host, settings.port) as listening:
         from service.cli.serving import run
+        from service.heap import keep_little
 
+        keep_little()
         code = run(settings, listening)
     raise typer.Exit(code)
 
@@ -109,5 +111,5 @@ def _check_access(settings: ServiceSettings) -> None:
     if file.is_file():
         with closing(KeyStore(file)) as keys:
             has_keys = keys.has_keys
-    if (refusal := may_bind(settings.host, has_keys)) is not None:
+    if (refusal := may_bind(settings.host, has_keys, settings.trust_network)) is not None:
         raise AccessError(refusal)

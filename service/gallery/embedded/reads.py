@@ -136,6 +136,10 @@ class Reads:
         with self._database.reading() as connection:
             return _pairs(connection.execute("SELECT of_item, probe, item, verdict FROM feedback").fetchall())
 
+    def has_feedback(self) -> bool:
+        with self._database.reading() as connection:
+            return connection.execute("SELECT 1 FROM feedback LIMIT 1").fetchone() is not None
+
     def feedback_of(self, *, items: Sequence[str] = (), names: Sequence[str] = ()) -> tuple[Feedback, ...]:
         """What was said of probes that are one of these items, or are called one of these names."""
         if not items and not names:

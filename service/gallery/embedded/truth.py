@@ -20,6 +20,7 @@ from service.gallery.embedded.steps import reached
 from service.gallery.embedded.syncing import sync
 from service.gallery.embedded.transaction import Identity, Transaction
 from service.gallery.errors import UnavailableError
+from service.gallery.searching import Feedback
 from service.gallery.settings import GallerySettings
 
 __all__ = ["Erased", "Row", "Transaction", "Truth", "indexed_vector", "stored_vector"]
@@ -49,6 +50,7 @@ class Truth(Reads):
         self.created_at = instant(created_at)
         self._identity = Identity(name, self.settings, self.lineage, secret)
         self._state = self._read_state()
+        self._silent_at = -1  # the change at which there was no feedback at all
 
     @classmethod
     def create(cls, path: Path, name: str, settings: GallerySettings) -> Truth:
@@ -129,6 +131,16 @@ class Truth(Reads):
     def pending_purge(self) -> int:
         """Deleted ids of which something may be left on disk."""
         return self._state.pending_purge
+
+    def feedback_of(self, *, items: Sequence[str] = (), names: Sequence[str] = ()) -> tuple[Feedback, ...]:
+        """As `Reads`; most galleries have no feedback, and their searches need not ask again and again."""
+        change = self.change
+        if change == self._silent_at:
+            return ()
+        found = super().feedback_of(items=items, names=names)
+        if not found and not self.has_feedback():
+            self._silent_at = change
+        return found
 
     def latest_time(self) -> datetime:
         """The largest `added_at` there ever was, 1970 if none: with it a clock that has gone back revives no item."""

@@ -233,6 +233,14 @@ def test_a_revoked_key_still_lets_the_service_listen_elsewhere_but_not_a_missing
     assert "is taken by another program" in err
 
 
+def test_in_a_trusted_network_it_listens_elsewhere_without_keys_and_says_whom_it_lets_in(tmp_path):
+    with Served("--host", "0.0.0.0", "--port", 0, "--demo", cwd=tmp_path, VANTAGE_TRUST_NETWORK="true") as served:
+        assert "whoever reaches the port is let in" in served.line_with("There are no keys")
+        served.process.send_signal(signal.SIGTERM)
+        assert served.end() == 0
+    assert any("WARNING" in line and "trust_network is set" in line for line in served.logged)
+
+
 def test_a_log_line_is_json_whose_fields_are_those_of_the_message():
     def line(message, **more):
         record = logging.LogRecord("vantage.access", logging.INFO, "", 0, message, (), more.get("exc_info"))

@@ -397,6 +397,22 @@ def test_the_last_word_on_a_pair_counts_and_goes_with_its_items(
     assert truth.feedback() == ()
 
 
+def test_feedback_that_comes_after_long_silence_is_heard_and_silence_is_not_asked_about_again(
+    truth: Truth, new_item: Make, add: Add, noon: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(truth, new_item("a"), new_item("b"))
+    asked: list[str] = []
+    reading = truth._database.reading
+    monkeypatch.setattr(truth._database, "reading", lambda: (asked.append("reading"), reading())[1])
+    assert [truth.feedback_of(names=["x"]) for _ in range(3)] == [(), (), ()]
+    assert len(asked) == 2
+    pair = Feedback(item="b", verdict="same", probe_name="x")
+    with truth.transaction() as transaction:
+        transaction.put_feedback([pair], noon)
+    assert truth.feedback_of(names=["y"]) == ()
+    assert truth.feedback_of(names=["x"]) == (pair,)
+
+
 def test_feedback_on_what_is_not_there_is_refused(truth: Truth, new_item: Make, add: Add, noon: datetime) -> None:
     add(truth, new_item("a"))
     for pair in (
