@@ -12,7 +12,7 @@ import numpy.typing as npt
 from retrieval.array_file import Arrays
 from retrieval.exact_search import Vectors
 
-Kind = Literal["half", "signs", "hnsw", "ivf"]
+Kind = Literal["half", "signs", "hnsw", "ivf", "gpu"]
 Candidates: TypeAlias = npt.NDArray[np.int64]
 
 

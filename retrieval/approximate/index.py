@@ -14,6 +14,7 @@ from retrieval.approximate.finder import Finder, Kind
 from retrieval.approximate.half import HalfFinder
 from retrieval.approximate.hnsw import BUILDS, HnswFinder
 from retrieval.approximate.ivf import IvfFinder
+from retrieval.approximate.on_gpu import GpuFinder
 from retrieval.approximate.rows import FoundRows
 from retrieval.approximate.signs import WIDTHS, SignsFinder
 from retrieval.approximate.tuning import Tuning
@@ -29,15 +30,16 @@ from retrieval.vectors import unit_rows
 FORMAT = "vantage approximate index"
 FORMAT_VERSION = 1
 KINDS: tuple[Kind, ...] = ("half", "signs", "hnsw", "ivf")
-FINDERS = {finder.kind: finder for finder in (HalfFinder, SignsFinder, HnswFinder, IvfFinder)}
+"""Those for a processor; `gpu` is the fifth, where faiss sees one."""
+FINDERS = {finder.kind: finder for finder in (HalfFinder, SignsFinder, HnswFinder, IvfFinder, GpuFinder)}
 Progress = Callable[[int, int], None]
 
 
 class ApproximateIndex(LiveRows[FoundRows]):
     """Keyed vectors that come and go, searched in less time than all of them take.
 
-    Four kinds name candidates, whose vectors are then compared exactly: distances and the order of ties are those of
-    the exact search, and all that may differ is that an item is not there. With `half` nothing differs.
+    Five kinds name candidates, whose vectors are then compared exactly: distances and the order of ties are those of
+    the exact search, and all that may differ is that an item is not there. With `half` and `gpu` nothing differs.
 
     half   reads every vector, at half its width: exact, and a third of the time. The one to take up to some fifty
            thousand items; for vectors that float16 holds, as a gallery's are, since doubts cost an exact search.
@@ -45,13 +47,14 @@ class ApproximateIndex(LiveRows[FoundRows]):
            forgets removed items wholly, and loses no time to a narrow filter.
     hnsw   walks a graph of near items; its time hardly grows with the gallery. Slow to build.
     ivf    reads the items of the nearest lists.
+    gpu    reads every vector, on a GPU: exact, and nothing is as fast at any size that fits there.
 
     While an index is built, and by `tune`, the share of the true ten nearest that a search finds is measured on a
     sample, and the search looks at more until it reaches the target. `recall` is what it came to.
 
     Threads and changes are as with `ExactIndex`, with one exception: the graph of hnsw and the lists of ivf can take no
     question during an addition. Additions are made in turns of some milliseconds, and searches go between them.
-    hnsw and ivf keep removed items, passed over, until `compact` builds them again; `holes` is their share.
+    hnsw, ivf and gpu keep removed items, passed over, until `compact` builds them again; `holes` is their share.
     """
 
     # ---- making one --------------------------------------------------------------------------------------------------
@@ -73,8 +76,8 @@ class ApproximateIndex(LiveRows[FoundRows]):
         keys      int (N,), ascending; 0 to N-1 by default.
         progress  called with how many items are in the index by now, and N.
         """
-        if kind not in KINDS:
-            raise RetrievalError(f"kind is {kind!r}: use one of {', '.join(KINDS)}")
+        if kind not in FINDERS:
+            raise RetrievalError(f"kind is {kind!r}: use one of {', '.join(FINDERS)}")
         if not 0 < target_recall <= 1:
             raise RetrievalError(f"target_recall is {target_recall}: use a share above 0 and up to 1")
         rows = unit_rows(vectors)
@@ -185,12 +188,15 @@ class ApproximateIndex(LiveRows[FoundRows]):
             facts, arrays = read_arrays(path)
         except CorruptGraphError as error:
             raise CorruptIndexError(str(error)) from error
-        if facts.get("format") != FORMAT or facts.get("version") != FORMAT_VERSION or facts.get("kind") not in KINDS:
+        if facts.get("format") != FORMAT or facts.get("version") != FORMAT_VERSION or facts.get("kind") not in FINDERS:
             raise CorruptIndexError(
                 f"{path} is of format {facts.get('format')!r} version {facts.get('version')!r}, not {FORMAT!r} version "
                 f"{FORMAT_VERSION}: build it again from the vectors"
             )
-        finder: Finder = FINDERS[facts["kind"]].restored(facts, arrays)
+        try:
+            finder: Finder = FINDERS[facts["kind"]].restored(facts, arrays)
+        except RetrievalError as error:  # made on a machine that had what this one lacks
+            raise CorruptIndexError(f"{path} is of no use here: {error}") from error
         rows = FoundRows(arrays["keys"], arrays["vectors"].astype(np.float32, copy=False), finder, lent=False)
         rows.tuning = Tuning(facts["effort"], facts["recall"], facts["target"], facts["items"])
         removed = np.flatnonzero(~arrays["alive"])
@@ -213,6 +219,8 @@ def _finders(kind: Kind, vectors: Vectors, progress: Progress | None) -> Iterato
     """Ways to build a kind, the cheapest to search first."""
     if kind == "half":
         yield HalfFinder.build(vectors)
+    elif kind == "gpu":
+        yield GpuFinder.build(vectors)
     elif kind == "signs":
         yield from (SignsFinder.build(vectors, bits) for bits in WIDTHS)
     elif kind == "hnsw":

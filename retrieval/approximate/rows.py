@@ -94,7 +94,7 @@ class FoundRows(KeyedRows):
     def _best(
         self, probe: Vectors, slots: npt.NDArray[np.integer], top: int
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32], float]:
-        """The `top` most similar of these slots, in the order of the exact search, and how similar the last of all is."""
+        """The `top` most similar of these slots, in the order of the exact search, and the least similarity of all."""
         likeness = pair_similarities(probe, np.zeros(len(slots), np.int64), self.vectors, slots)
         least = float(likeness.min(initial=np.inf))
         if len(slots) > top:

@@ -123,8 +123,8 @@ class ReciprocalGraph(LiveRows[Items]):
                     default they are found exactly here. Only its ids are used.
         allowed     int (n,): the keys that may be returned, all by default; neighbourhoods are the whole gallery's.
         candidates  with `allowed`, the `top` nearest of the allowed items from an index; by default found exactly here.
-        sure        whether `found` and `candidates` leave out nothing nearer than what they hold, as an exact index does:
-                    less has to be looked at then, and the answer is the same.
+        sure        whether `found` and `candidates` leave out nothing nearer than what they hold, as with an exact
+                    index: less has to be looked at then, and the answer is the same.
         """
         with self._versions.asked() as items:
             return asking.rank(items, items.checked_probes(probes, top), top, found, allowed, candidates, sure)

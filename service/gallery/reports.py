@@ -16,7 +16,7 @@ TimeUnit = Literal["hour", "day", "month", "year"]
 MOST_CAMERAS = 1000
 """Cameras that a summary names; the others it counts together."""
 MOST_SPANS: Mapping[TimeUnit, int] = {"hour": 168, "day": 366, "month": 366}
-"""Spans of time that a summary lists; where there were more, the next larger unit is taken."""
+"""Spans of time between the first and the last that a summary lists; if there are more, a larger unit is taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +32,8 @@ class IndexInfo:
     memory_bytes   held for vectors, index and graph.
     """
 
-    kind: Literal["flat", "half", "signs", "hnsw", "ivf"]
-    wanted: Literal["flat", "half", "signs", "hnsw", "ivf"]
+    kind: Literal["flat", "half", "signs", "hnsw", "ivf", "gpu"]
+    wanted: Literal["flat", "half", "signs", "hnsw", "ivf", "gpu"]
     recall: float | None
     parameters: dict[str, int | float]
     graph: GraphState
@@ -68,7 +68,8 @@ class GallerySummary:
                     many more there are, and other_camera_items: how many items these saw. without_camera: items that
                     do not say who saw them.
     unit, times     (start, items) of every hour, day, month or year in UTC in which something was captured, in their
-                    order: of the smallest unit that gives at most MOST_SPANS. without_time: items that do not say when.
+                    order: of the smallest unit of which at most MOST_SPANS lie between the first and the last.
+                    without_time: items that do not say when.
     first, last     when the earliest and the latest were captured; None where no item says when.
     viewpoints      items by where they were most likely seen from. without_viewpoint: items that do not say it.
     persons         how many are known, and tracklets. without_person, without_tracklet: items that do not say which.

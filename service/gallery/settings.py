@@ -11,7 +11,7 @@ from models import Card
 from retrieval import RerankSettings
 from service.gallery.errors import BadItemError, ModelMismatchError
 
-IndexKind = Literal["auto", "flat", "half", "signs", "hnsw", "ivf"]
+IndexKind = Literal["auto", "flat", "half", "signs", "hnsw", "ivf", "gpu"]
 RerankMode = Literal["off", "online", "local"]
 
 

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import Literal
 
-from retrieval import ReciprocalGraph
+from retrieval import ReciprocalGraph, RetrievalError
 from retrieval.approximate import ApproximateIndex, Kind, self_test
-from service.gallery.embedded.holdings import Holdings
+from service.gallery.embedded.columns import Keys
+from service.gallery.embedded.holdings import Holdings, Vectors
 from service.gallery.embedded.sizes import Sizes
 from service.gallery.embedded.steps import reached
 from service.gallery.embedded.writer import Writer
@@ -19,7 +20,7 @@ from service.gallery.settings import GallerySettings
 
 MOST_HOLES = 0.3  # share of removed items that an approximate index may drag along
 MOST_GROWTH = 2.0  # times larger than when its parameters were measured
-Wanted = Literal["graph", "no graph", "flat", "half", "signs", "hnsw", "ivf"]
+Wanted = Literal["graph", "no graph", "flat", "half", "signs", "hnsw", "ivf", "gpu"]
 log = logging.getLogger(__name__)
 
 
@@ -67,7 +68,7 @@ class Builder:
         if step is not None:
             self.under_way, self.progress = step, 0.0
             self._thread = threading.Thread(
-                target=self._run, args=(step,), name=f"builder of {self._name}", daemon=True
+                target=self.attempt, args=(step,), name=f"builder of {self._name}", daemon=True
             )
             self._thread.start()
 
@@ -83,10 +84,7 @@ class Builder:
         else:
             keys, vectors = holdings.now.table.snapshot()
             if step == "graph":
-                graph = ReciprocalGraph.build(
-                    vectors, keys, self._settings.reranking, threads=threads, device="cpu", progress=self._advanced
-                )
-                adopt = partial(holdings.adopt_graph, graph)
+                adopt = partial(holdings.adopt_graph, self._graph(vectors, keys, threads))
             else:
                 works_here(step)
                 index = ApproximateIndex.build(step, vectors, keys, threads=threads, progress=self._advanced)
@@ -94,6 +92,17 @@ class Builder:
         reached("built aside")
         self._writer.alone(adopt)
         reached("swapped in")
+
+    def _graph(self, vectors: Vectors, keys: Keys, threads: int) -> ReciprocalGraph:
+        settings = self._settings.reranking
+        if self._sizes.gpu_from is not None:
+            try:
+                return ReciprocalGraph.build(
+                    vectors, keys, settings, threads=threads, device="gpu", progress=self._advanced
+                )
+            except RuntimeError as error:  # faiss': the GPU is full, or has failed
+                log.warning("gallery %s: its graph is made on the processor, the GPU failed: %s", self._name, error)
+        return ReciprocalGraph.build(vectors, keys, settings, threads=threads, device="cpu", progress=self._advanced)
 
     def wait(self) -> None:
         """Until nothing is being made."""
@@ -109,11 +118,15 @@ class Builder:
             raise AbandonedError
         self.progress = done / max(of, 1)
 
-    def _run(self, step: Wanted) -> None:
+    def attempt(self, step: Wanted) -> None:
+        """Makes it if that can be done; if not, the log says why, and it is not tried again until the next start."""
         try:
             self.make(step)
         except AbandonedError:
             pass
+        except RetrievalError as error:  # a sentence that says what is missing here
+            self._given_up.add(step)
+            log.error("gallery %s: making its %s failed; it is searched as before: %s", self._name, step, error)
         except Exception:
             if not self._abandoned.is_set():
                 self._given_up.add(step)

@@ -26,6 +26,7 @@ from service.gallery.reports import (
     CompactReceipt,
     DeleteReceipt,
     GalleryInfo,
+    GallerySummary,
     Page,
     SnapshotInfo,
     VerifyReport,
@@ -131,6 +132,9 @@ class EmbeddedEngine:
 
     def count(self, name: str, filter: Filter = EVERYTHING) -> int:
         return self._gallery(name).count(filter)
+
+    def summary(self, name: str, filter: Filter = EVERYTHING) -> GallerySummary:
+        return self._gallery(name).summary(filter)
 
     def delete(
         self,

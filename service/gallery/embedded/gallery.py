@@ -16,12 +16,13 @@ from service.gallery.embedded import derived
 from service.gallery.embedded.building import Builder, works_here
 from service.gallery.embedded.columns import Columns, Keys, View
 from service.gallery.embedded.crops import CropStore
-from service.gallery.embedded.filtering import allowed
+from service.gallery.embedded.filtering import Mask, allowed
 from service.gallery.embedded.holdings import Held, Holdings, difference
 from service.gallery.embedded.rows import microseconds
 from service.gallery.embedded.searcher import OutdatedError, Searcher, no_such_item
 from service.gallery.embedded.sizes import Kind, Sizes
 from service.gallery.embedded.steps import reached
+from service.gallery.embedded.summarising import summarise
 from service.gallery.embedded.superseded import Superseded
 from service.gallery.embedded.transaction import Transaction
 from service.gallery.embedded.truth import Truth
@@ -31,7 +32,16 @@ from service.gallery.engine import OnConflict
 from service.gallery.errors import BadItemError, NoSuchItemError, UnavailableError
 from service.gallery.filters import Filter
 from service.gallery.items import Item, NewItem, check_id
-from service.gallery.reports import AddResult, DeleteReceipt, Finding, GalleryInfo, GraphState, IndexInfo, Page
+from service.gallery.reports import (
+    AddResult,
+    DeleteReceipt,
+    Finding,
+    GalleryInfo,
+    GallerySummary,
+    GraphState,
+    IndexInfo,
+    Page,
+)
 from service.gallery.searching import Answer, Feedback, Search
 
 DATABASE = "gallery.sqlite"
@@ -79,9 +89,9 @@ class EmbeddedGallery:
             self.truth.close()
             raise
         if (step := self._builder.wanted()) and len(self._columns) <= sizes.at_once_up_to:
-            self._builder.make(step)
+            self._builder.attempt(step)
         self._upkeep = Upkeep(
-            name,
+            f"gallery {name}",
             [
                 Chore("purging expired items", 30.0, lambda: self.purge_expired() < 0),
                 Chore("building", 0.0, self._build),
@@ -166,23 +176,23 @@ class EmbeddedGallery:
     # ---- asking ------------------------------------------------------------------------------------------------------
 
     def search(self, search: Search) -> Answer:
-        for attempt in range(ATTEMPTS):
-            last = attempt == ATTEMPTS - 1
-            held, view = self._holdings.now, self._columns.view
-            seen = self.truth.change
-            now = microseconds(self._now())
-            searcher = Searcher(
-                self.name, self.settings, self.truth, self._superseded, held, view, now, self._why_no_graph()
-            )
+        for _ in range(ATTEMPTS):
+            before = self._taken_up_change, self.truth.change
             try:
-                return searcher.answer(search, strict=not last)
+                return self._searcher().answer(search, strict=True)
             except OutdatedError:
                 pass
             except RetrievalError:  # the same, met inside an index: an item went while it was asked about
-                if last or self.truth.change == seen == self._taken_up_change:
-                    raise
+                if before[0] == before[1] == self.truth.change:
+                    raise  # nothing did
             self._wait_until_taken_up()
-        raise AssertionError("the last attempt answers or raises")
+        # So much is written that each time something went. Between two commits nothing does.
+        return self._writer.alone(lambda: self._searcher().answer(search, strict=False))
+
+    def _searcher(self) -> Searcher:
+        held, view = self._holdings.now, self._columns.view
+        now = microseconds(self._now())
+        return Searcher(self.name, self.settings, self.truth, self._superseded, held, view, now, self._why_no_graph())
 
     def get(self, id: str, vector: bool) -> Item:
         key = self.truth.key_of(check_id(id))
@@ -214,6 +224,10 @@ class EmbeddedGallery:
 
     def count(self, filter: Filter) -> int:
         return len(self._keys(filter, self._now()))
+
+    def summary(self, filter: Filter) -> GallerySummary:
+        view, mask = self._allowed(filter, self._now())
+        return summarise(self.name, view, mask)
 
     def feedback(self) -> tuple[Feedback, ...]:
         return tuple(self.truth.feedback())
@@ -251,7 +265,7 @@ class EmbeddedGallery:
         """Makes and refreshes now what upkeep would by and by: afterwards the graph equals one made from nothing."""
         self._builder.wait()
         while (step := self._builder.wanted()) is not None:
-            self._builder.make(step)
+            self._builder.attempt(step)
         graph = self._holdings.now.graph
         if graph is not None:
             self._writer.alone(graph.refresh)
@@ -303,9 +317,14 @@ class EmbeddedGallery:
         return max(datetime.now(UTC), self.truth.latest_time())
 
     def _keys(self, filter: Filter, at: datetime) -> Keys:
+        view, mask = self._allowed(filter, at)
+        return view.keys[mask]
+
+    def _allowed(self, filter: Filter, at: datetime) -> tuple[View, Mask]:
+        """The columns, and which places of them the filter allows at that time."""
         view = self._columns.view
         mask = allowed(view, filter, microseconds(at), self.truth.keys_with_metadata)
-        return view.keys[view.alive if mask is None else mask]
+        return view, view.alive if mask is None else mask
 
     def _load(self) -> Held:
         """What can be believed of the derived files, brought up to the truth; or its vectors alone."""

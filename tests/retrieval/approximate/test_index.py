@@ -272,7 +272,7 @@ def test_vectors_that_all_point_much_the_same_way_are_no_harder(people):
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        (lambda rows: ApproximateIndex.build("tree", rows), "kind is 'tree': use one of half, signs, hnsw, ivf"),
+        (lambda rows: ApproximateIndex.build("tree", rows), "kind is 'tree': use one of half, signs, hnsw, ivf, gpu"),
         (lambda rows: ApproximateIndex.build("signs", rows, target_recall=1.2), "target_recall is 1.2"),
         (lambda rows: ApproximateIndex.build("signs", rows, np.arange(400)[::-1]), "keys must ascend"),
         (lambda rows: ApproximateIndex.build("signs", 2 * rows), "expected 1"),
