@@ -70,6 +70,7 @@ def test_where_the_gpu_fails_a_gallery_is_made_and_searched_without(tmp_path, mo
     with EmbeddedEngine.open(data, sizes=sizes, upkeep=False) as engine:
         engine.create("g", settings())
         engine.add("g", [NewItem(id=f"{n}", vector=row) for n, row in enumerate(rows)])
+    asked.clear()
     for file in data.rglob("derived/*"):
         file.unlink()
     with caplog.at_level(logging.WARNING), EmbeddedEngine.open(data, sizes=sizes, upkeep=False) as engine:
