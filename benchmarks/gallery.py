@@ -28,7 +28,7 @@ from rich.table import Table
 
 from retrieval.threads import limited_threads
 from service.gallery import Filter, GallerySettings, NewItem, Probe, Search
-from service.gallery.embedded import EmbeddedEngine
+from service.gallery.embedded import EmbeddedEngine, Sizes
 
 DIMENSION = 512
 CROPS_OF_ONE = 12
@@ -50,12 +50,15 @@ def measure(count: int, index: str, probes: int, folder: Path) -> None:
     gallery, rest = everything[:count], everything[count:]
     settings = GallerySettings(model_name="crowd", model_sha256="ab" * 32, dimension=DIMENSION, index=index)  # type: ignore[arg-type]
     path = folder / f"{index}-{count}"
-    engine = EmbeddedEngine.open(path)
+    # While it is filled it keeps no graph and no index: with them each item added is compared with all that are there.
+    engine = EmbeddedEngine.open(path, sizes=Sizes(flat_up_to=1 << 40, graph_up_to=0))
     engine.create("g", settings)
     began = time.perf_counter()
     for start in range(0, count, 10_000):
         engine.add("g", items_of(gallery[start : start + 10_000], start))
     console.print(f"filled: {count / (time.perf_counter() - began):,.0f} items/s in batches of 10,000")
+    engine.close()
+    engine = EmbeddedEngine.open(path)
     began = time.perf_counter()
     engine.settle("g")
     info = engine.info("g")
@@ -173,7 +176,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, nargs="*", default=[20_000, 200_000])
     parser.add_argument("--large", action="store_true", help="a million items too (about 12 GB of memory)")
-    parser.add_argument("--index", default="auto", choices=["auto", "flat", "signs", "hnsw", "ivf"])
+    parser.add_argument("--index", default="auto", choices=["auto", "flat", "half", "signs", "hnsw", "ivf", "gpu"])
     parser.add_argument("--probes", type=int, default=200)
     parser.add_argument("--folder", type=Path, help="where the galleries are made; a temporary folder by default")
     options = parser.parse_args()

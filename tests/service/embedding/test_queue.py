@@ -315,9 +315,12 @@ def test_a_crop_that_is_alone_has_the_whole_machine_and_several_share_it(kit: Si
     run(go())
 
 
-@pytest.mark.parametrize("alone_takes", [1.0, 3.0])
-def test_a_lone_crop_takes_the_quicker_way_and_seldom_tries_the_other(kit: SimpleNamespace, alone_takes: float) -> None:
-    """By a clock of the test's own; side by side, a run takes two seconds."""
+@pytest.mark.parametrize(("alone_takes", "least", "most"), [(1.0, 12, 20), (3.0, 195, 210)])
+def test_a_lone_crop_takes_the_quicker_way_and_seldom_tries_the_other(
+    kit: SimpleNamespace, alone_takes: float, least: int, most: int
+) -> None:
+    """By a clock of the test's own; side by side, a run takes two seconds. That the way on all threads is quick again is
+    found out sooner than that it is not."""
 
     async def go() -> None:
         now = 0.0
@@ -333,11 +336,11 @@ def test_a_lone_crop_takes_the_quicker_way_and_seldom_tries_the_other(kit: Simpl
         alone.during, beside.during = takes(alone_takes), takes(2.0)
         model = kit.model(beside, lanes=2, alone=alone, sizes=(1,))
         queue = EmbeddingQueue(SimpleNamespace(current=model), clock=lambda: now)
-        for _ in range(160):
+        for _ in range(1600):
             await queue.embed(kit.crops(1))
         quicker, other = (alone, beside) if alone_takes < 2 else (beside, alone)
-        assert len(quicker.batches) + len(other.batches) == 160
-        assert 3 <= len(other.batches) <= 20
+        assert len(quicker.batches) + len(other.batches) == 1600
+        assert least <= len(other.batches) <= most
         assert await queue.drain(kit.patience)
 
     run(go())
