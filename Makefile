@@ -2,6 +2,8 @@
 #   make serve   the service with a demo gallery, on http://127.0.0.1:8000 (ARGS="--port 9000")
 #   make test    the suite            make lint    ruff and mypy       make bench   the measurements
 #   make crash   writers killed at random, N=1000 times; make test does it some fifty times
+#   make docker-test    the images and docker-compose.yml, tried with the engine that is there
+#   make soak    the service killed a hundred times, a minute against an oracle, a minute of overload
 #   make lock    new requirement files from pyproject.toml            make clean   removes what make made
 
 .DEFAULT_GOAL := help
@@ -17,7 +19,7 @@ SERVING := .venv-serve/.installed-serve-$(VARIANT)
 RUN := $(VENV)/bin/python -m
 ARGS ?=
 
-.PHONY: help serve test lint crash bench lock clean
+.PHONY: help serve test lint crash soak bench docker-test lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -35,6 +37,12 @@ lint: $(INSTALLED)
 
 crash: $(INSTALLED)
 	@CRASH_KILLS=$(or $(N),1000) $(RUN) pytest -q -n auto --dist worksteal tests/end_to_end/test_crash.py $(ARGS)
+
+docker-test:
+	@$(or $(PYTHON),python3) docker/test.py
+
+soak: $(INSTALLED)
+	@SERVICE_KILLS=$(or $(N),100) SERVICE_SECONDS=$(or $(SECONDS),60) $(RUN) pytest -q tests/end_to_end/test_service_*.py $(ARGS)
 
 bench: $(INSTALLED)
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(VENV)/bin/python $$file $(ARGS); done

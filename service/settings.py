@@ -51,6 +51,11 @@ class ServiceSettings(BaseSettings):
     host: str = Field(
         "127.0.0.1", min_length=1, description="The address to listen at; beyond loopback, keys are wanted."
     )
+    trust_network: bool = Field(
+        False,
+        description="Whether, without keys, whoever reaches the port is let in: for a container of which only this "
+        "machine reaches the port.",
+    )
     port: int = Field(8000, ge=0, le=65535, description="The port to listen at; 0 takes any that is free.")
     shutdown_seconds: float = Field(
         20.0, ge=0, le=3600, description="How long requests under way may take when the service is stopped."
@@ -79,6 +84,9 @@ class ServiceSettings(BaseSettings):
     max_body_bytes: int = Field(32 * _MIB, ge=1024, le=4096 * _MIB, description="A request's body, at most.")
     max_bulk_bytes: int = Field(
         256 * _MIB, ge=1024, le=65536 * _MIB, description="The body of a bulk request (NDJSON), at most."
+    )
+    body_seconds: float = Field(
+        30.0, gt=0, le=3600, description="How long a body may take to come, or each piece of a bulk request's."
     )
     max_top_k: int = Field(1000, ge=1, le=1000, description="Results that a search may ask for, at most.")
 

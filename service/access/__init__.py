@@ -17,6 +17,7 @@ from service.access.errors import (
     RevokedKeyError,
     UnauthenticatedError,
     UnknownKeyError,
+    UnrecordedError,
 )
 from service.access.key import SCOPES, Key, Scope, State
 from service.access.keys import KEYS_FILE, KeyStore
@@ -51,6 +52,7 @@ __all__ = [
     "State",
     "UnauthenticatedError",
     "UnknownKeyError",
+    "UnrecordedError",
     "is_loopback",
     "may_bind",
 ]

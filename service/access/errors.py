@@ -45,5 +45,9 @@ class AuditError(AccessError):
     """The audit log cannot be written or read. What should have been recorded must not be done."""
 
 
+class UnrecordedError(AuditError):
+    """Something was done, and could not be recorded."""
+
+
 class AuditLockedError(AuditError):
     """Another process writes this audit log."""

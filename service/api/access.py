@@ -17,11 +17,12 @@ from service.api.problems import Problem, as_problem, invalid
 from service.api.service import Running, Service
 
 _LOCAL_NAMES = {"localhost", "ip6-localhost"}
+_MAKE_A_KEY = "make a key with `vantage key create --name NAME --scope admin`, and send it"
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. key: None where the service has no keys, and then everything is allowed from this machine."""
+    """Who asks. key: None where the service has no keys, and then all is allowed from where it may be asked."""
 
     service: Service
     running: Running
@@ -64,7 +65,9 @@ class Admission:
         caller = Caller(service, running, key, client, _purpose(request), state["request_id"], state["started"])
         try:
             if key is None:
-                _require_local(request, client)
+                if not service.settings.trust_network:
+                    _require_local(client)
+                _require_own_name(request)
             else:
                 state["key_id"] = key.id
                 self._require(key, gallery)
@@ -108,20 +111,23 @@ def sent_key(request: Request) -> str | None:
     return request.headers.get("x-api-key")
 
 
-def _require_local(request: Request, client: str | None) -> None:
-    """Where there are no keys, only this machine may ask, and no web page that happens to be open on it.
+def _require_local(client: str | None) -> None:
+    """Where there are no keys, only this machine may ask."""
+    if client is not None and not is_loopback(client):
+        raise ForbiddenError(f"without keys only this machine may ask, not {client}: {_MAKE_A_KEY}")
+
+
+def _require_own_name(request: Request) -> None:
+    """Where there are no keys, no web page that happens to be open on this machine may ask.
 
     A page of another site can send requests here, and by giving its own name our address even read the answers.
     """
-    remedy = "make a key with `vantage key create --name NAME --scope admin`, and send it"
-    if client is not None and not is_loopback(client):
-        raise ForbiddenError(f"without keys only this machine may ask, not {client}: {remedy}")
     host = request.url.hostname or ""
     if not (is_loopback(host) or host in _LOCAL_NAMES):
-        raise ForbiddenError(f"without keys the service is asked as localhost, not as {host[:100]}: {remedy}")
+        raise ForbiddenError(f"without keys the service is asked as localhost, not as {host[:100]}: {_MAKE_A_KEY}")
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        raise ForbiddenError(f"without keys no page of another site may ask, not {origin[:100]}: {remedy}")
+        raise ForbiddenError(f"without keys no page of another site may ask, not {origin[:100]}: {_MAKE_A_KEY}")
 
 
 def _purpose(request: Request) -> str | None:

@@ -10,15 +10,21 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from models import CARD_FILE, ZOO, BundleError, ModelError, list_bundles
+from retrieval import RetrievalError
+from retrieval.approximate import KINDS
 from service.access import AUDIT_FOLDER, KEYS_FILE, AccessError, AuditLog, KeyStore, RateLimiter, may_bind
 from service.api.auditing import Recorder
+from service.api.housekeeping import housekeeping
+from service.api.in_time import InTime
 from service.api.jobs import Jobs
+from service.api.places import Places
 from service.api.service import Progress, Running, Service
 from service.api.workers import Workers
 from service.demo import load_demo
 from service.embedding import Decoder, EmbeddingQueue, ModelHolder, ServingError
 from service.gallery import GalleryError
-from service.gallery.embedded import EmbeddedEngine
+from service.gallery.embedded import EmbeddedEngine, Sizes
+from service.gallery.embedded.building import works_here
 from service.images import ImageLimits
 from service.indexing import IndexingError
 from service.settings import ServiceSettings
@@ -60,11 +66,12 @@ def _start(service: Service) -> None:
             running = _open(service, opened)
             _still_wanted(service)
             opened.pop_all()
+            running.housekeeping.start()
             service.begins(running)
         log.info("ready: %s on %s", running.holder.name, running.holder.provider)
     except _GivenUpError:
         service.settled.set()
-    except (AccessError, GalleryError, IndexingError, ModelError, ServingError, OSError) as error:
+    except (AccessError, GalleryError, IndexingError, ModelError, RetrievalError, ServingError, OSError) as error:
         log.error("the service could not start: %s", error)
         service.fails(str(error))
     except Exception as error:
@@ -78,13 +85,22 @@ def _open(service: Service, opened: ExitStack) -> Running:
     settings.data.mkdir(parents=True, exist_ok=True)
     keys = KeyStore(settings.data / KEYS_FILE)
     opened.callback(keys.close)
-    if (refusal := may_bind(settings.host, keys.has_keys)) is not None:
+    if (refusal := may_bind(settings.host, keys.has_keys, settings.trust_network)) is not None:
         raise AccessError(refusal)
-    engine = EmbeddedEngine.open(settings.data)
+    if settings.trust_network and not keys.has_keys:
+        log.warning(
+            "there are no keys, and trust_network is set: whoever reaches port %d may search, add and delete. Let "
+            "nobody but this machine reach it, or make a key with vantage key create",
+            settings.port,
+        )
+    engine = EmbeddedEngine.open(settings.data, sizes=Sizes.for_device(settings.device))
     opened.callback(engine.close)
     audit = AuditLog(settings.data / AUDIT_FOLDER, keep_days=settings.audit_days) if settings.audit else None
     recorder = Recorder(audit)
     opened.callback(recorder.close)
+    _step(service, "trying the kinds of index")
+    for kind in KINDS:  # not when one is first wanted: some builds of faiss pass over filters without a word
+        works_here(kind)
     _step(service, "loading the model")
     holder = ModelHolder(
         model_folder(settings.model), device=settings.device, threads=_threads(settings), max_batch=settings.max_batch
@@ -113,8 +129,12 @@ def _open(service: Service, opened: ExitStack) -> Running:
             observer=service.metrics,
         ),
         searches=Workers("a search", _SEARCH_THREADS, _SEARCH_THREADS * _WAITING_PER_THREAD),
-        writes=Workers("a write", _WRITE_THREADS, _WRITE_THREADS * _WAITING_PER_THREAD),
-        jobs=Jobs(),
+        # What could not be recorded must not be done.
+        writes=Workers("a write", _WRITE_THREADS, _WRITE_THREADS * _WAITING_PER_THREAD, recorder.check),
+        jobs=Jobs(recorder.check),
+        housekeeping=housekeeping(recorder),
+        in_time=InTime(engine),
+        places=Places(settings.max_waiting + settings.max_batch, lambda: service.metrics.rejected("full")),
     )
 
 
@@ -127,6 +147,7 @@ def _close(running: Running) -> None:
         closing.callback(running.writes.close)
         closing.callback(running.searches.close)
         closing.callback(running.decoder.close)
+        closing.callback(running.housekeeping.stop)
 
 
 def model_folder(model: str | None) -> Path:

@@ -16,3 +16,7 @@ def test_beyond_it_keys_are_wanted(host):
     sentence = may_bind(host, has_keys=False)
     assert "vantage key create" in sentence
     assert may_bind(host, has_keys=True) is None
+
+
+def test_where_the_network_is_trusted_none_are():
+    assert may_bind("0.0.0.0", has_keys=False, trust_network=True) is None

@@ -107,8 +107,8 @@ Serve = Callable[..., AbstractContextManager[Served]]
 
 
 @contextlib.contextmanager
-def _serve(data: Path, *, wait: bool = True, body_seconds: float = 30.0, **settings: Any) -> Iterator[Served]:
-    app = create_app(ServiceSettings(data=data, **{"threads": 1} | settings), body_seconds=body_seconds)
+def _serve(data: Path, *, wait: bool = True, **settings: Any) -> Iterator[Served]:
+    app = create_app(ServiceSettings(data=data, **{"threads": 1} | settings))
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
     thread = threading.Thread(target=server.run, args=([listening],))

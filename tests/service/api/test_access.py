@@ -1,12 +1,17 @@
 """Who may do what, how often, from where; and that it is all written down."""
 
 import contextlib
+import errno
+import os
+import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
 
-from service.access import KEYS_FILE, AuditError, AuditLog, KeyStore, Rate
+from service.access import AUDIT_FOLDER, KEYS_FILE, AuditError, AuditLog, KeyStore, Rate
+from service.access import audit as audit_module
 
 # What each scope opens: a method and a path for each, {g} being a gallery.
 OPENED_BY = {
@@ -16,6 +21,7 @@ OPENED_BY = {
         ("POST", "/v1/embed"),
         ("GET", "/v1/galleries"),
         ("GET", "/v1/galleries/{g}"),
+        ("GET", "/v1/galleries/{g}/summary"),
         ("GET", "/v1/galleries/{g}/items"),
         ("GET", "/v1/galleries/{g}/items/x"),
         ("GET", "/v1/galleries/{g}/items/x/crop"),
@@ -130,6 +136,18 @@ def test_a_key_that_is_revoked_or_has_expired_opens_nothing_at_once(serve):
         assert running.client.get("/v1/galleries", headers=good).status_code == 200
 
 
+def test_a_key_opens_nothing_from_the_moment_on_at_which_it_expires(serve):
+    with serve() as running:
+        running.key("search")
+        moment = datetime.now(UTC) + timedelta(seconds=2)
+        headers = running.key("search", expires_at=moment)
+        while (answer := running.client.get("/v1/galleries", headers=headers)).status_code == 200:
+            assert datetime.now(UTC) < moment + timedelta(seconds=1)
+        assert datetime.now(UTC) >= moment
+        assert (answer.status_code, answer.json()["type"]) == (401, "unauthenticated")
+        assert "expired" in answer.json()["detail"]
+
+
 def test_a_rate_lets_a_burst_through_and_then_says_when_to_come_again(serve):
     with serve() as running:
         running.gallery("g", people=1)
@@ -214,3 +232,84 @@ def test_what_cannot_be_recorded_is_not_answered(serve, monkeypatch):
         answer = running.client.post("/v1/galleries/g/search", json={"item_id": "p0/0"})
         assert (answer.status_code, answer.json()["type"]) == (503, "audit-unavailable")
         assert "results" not in answer.json()
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """While it is set, nothing can be appended to any audit log: the disk is full."""
+    full, write = threading.Event(), os.write
+
+    def writing(file, content):
+        if full.is_set() and str(AUDIT_FOLDER) in str(Path(f"/proc/self/fd/{file}").readlink()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, content)
+
+    monkeypatch.setattr(audit_module.os, "write", writing)
+    return full
+
+
+def test_a_write_that_was_done_and_could_not_be_recorded_is_told_as_that_and_recorded_later(serve, full_disk, picture):
+    with serve() as running:
+        running.gallery("g", people=1)
+        jpeg = {"Content-Type": "image/jpeg", "X-Request-Id": "r-1"}
+        full_disk.set()
+        answer = running.client.put("/v1/galleries/g/items/new", content=picture(2), headers=jpeg)
+        assert (answer.status_code, answer.json()["type"]) == (500, "done-unrecorded")
+        assert "was done and stays" in answer.json()["detail"]
+        assert "No space left" in answer.json()["detail"]
+        # Nothing more is done, and everybody can see why.
+        ready = running.client.get("/readyz")
+        assert (ready.status_code, ready.json()["type"]) == (503, "audit-unavailable")
+        assert running.client.get("/livez").status_code == 200
+        assert running.client.get("/startupz").status_code == 200
+        refused = [
+            running.put("g", "another", picture(3)),
+            running.client.delete("/v1/galleries/g/items/p0%2F0"),
+            running.client.post("/v1/galleries", json={"name": "h"}),
+            running.client.post("/v1/galleries/g/search", json={"item_id": "p0/0"}),
+        ]
+        assert [(one.status_code, one.json()["type"]) for one in refused] == [(503, "audit-unavailable")] * 4
+        problem = running.job(running.client.post("/v1/galleries/g/snapshots"))["problem"]
+        assert problem["type"] == "audit-unavailable"
+        listed = running.client.get("/v1/galleries/g/items").json()["items"]
+        assert [item["id"] for item in listed] == ["p0/0", "p0/1", "new"]
+        assert running.client.get("/v1/galleries/g/snapshots").json() == {"snapshots": []}
+        assert [gallery["name"] for gallery in running.client.get("/v1/galleries").json()["galleries"]] == ["g"]
+        full_disk.clear()
+        assert running.client.get("/readyz").status_code == 200
+        late, resumed = running.audited()[-2:]
+        assert (late.action, late.ids, late.request_id) == ("put", ("new",), "r-1")
+        assert late.parameters["done_at"] <= late.at.isoformat()
+        assert (resumed.action, list(resumed.parameters)) == ("resumed", ["failed_at"])
+        assert running.put("g", "another", picture(3)).status_code == 201
+        assert running.audited()[-1].action == "put"
+
+
+def test_a_search_that_could_not_be_recorded_makes_the_service_unready_until_the_next_can(serve, full_disk):
+    with serve() as running:
+        running.gallery("g", people=1)
+        full_disk.set()
+        asked = {"item_id": "p0/0"}
+        assert running.client.post("/v1/galleries/g/search", json=asked).json()["type"] == "audit-unavailable"
+        assert running.client.get("/readyz").status_code == 503
+        full_disk.clear()
+        assert running.client.post("/v1/galleries/g/search", json=asked).status_code == 200
+        assert running.client.get("/readyz").status_code == 200
+        assert [entry.action for entry in running.audited()[-2:]] == ["resumed", "search"]
+
+
+def test_old_files_of_the_audit_log_go_also_while_nobody_asks_for_anything(serve):
+    with serve(audit_days=7) as running:
+        folder = running.data / AUDIT_FOLDER
+        log = running.service.running.recorder._log
+        long_ago = datetime.now(UTC) - timedelta(days=30)
+        log._now = lambda: long_ago
+        running.gallery("g", people=1)
+        log._now = lambda: datetime.now(UTC)
+        (old,) = (path.name for path in folder.glob("*.jsonl") if path.stat().st_size)
+        chores = running.service.running.housekeeping._chores
+        (retention,) = (chore for chore in chores if "audit" in chore.name)
+        assert retention.every_seconds <= 3600
+        retention.work()
+        assert old not in {path.name for path in folder.iterdir()}
+        assert running.audited()[-1].action == "retention"
