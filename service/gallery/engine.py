@@ -16,6 +16,7 @@ from service.gallery.reports import (
     CompactReceipt,
     DeleteReceipt,
     GalleryInfo,
+    GallerySummary,
     Page,
     SnapshotInfo,
     VerifyReport,
@@ -78,6 +79,10 @@ class GalleryEngine(Protocol):
         ...
 
     def count(self, name: str, filter: Filter = EVERYTHING) -> int: ...
+
+    def summary(self, name: str, filter: Filter = EVERYTHING) -> GallerySummary:
+        """How many items there are by camera, time and viewpoint; the time it takes hardly grows with them."""
+        ...
 
     def delete(
         self,

@@ -30,6 +30,7 @@ class IndexInfo:
     stale          items whose neighbour lists wait to be made anew.
     progress       of what is being built, 0 to 1; None when nothing is.
     memory_bytes   held for vectors, index and graph.
+    tombstones     deleted items that still take room in memory, until their places are closed.
     """
 
     kind: Literal["flat", "half", "signs", "hnsw", "ivf", "gpu"]
@@ -40,6 +41,7 @@ class IndexInfo:
     stale: int
     progress: float | None
     memory_bytes: int
+    tombstones: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

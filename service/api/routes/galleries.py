@@ -16,6 +16,7 @@ from service.api.documents import answer, json_body, problems
 from service.api.fields import Body, GalleryName
 from service.api.replies import reply
 from service.api.routes.jobs import JOB_ANSWER, accepted
+from service.api.verdicts import VerdictBody, verdicts_of
 from service.gallery import GalleryInfo, GallerySettings, IndexKind, RerankMode, check_gallery_name
 
 router = APIRouter(prefix="/v1", tags=["galleries"])
@@ -67,6 +68,13 @@ class GalleryView(BaseModel):
     unsaved: int
     pending_purge: int
     disk_bytes: int
+
+
+class GalleryDetail(GalleryView):
+    """A gallery, and what its searches' scores mean."""
+
+    calibration: VerdictBody | None = Field(description="Where verdicts come from.")
+    no_verdict_because: str | None
 
 
 class GalleryList(BaseModel):
@@ -124,11 +132,13 @@ async def create_gallery(request: Request, caller: MayAdministerSome) -> Respons
     "/galleries/{gallery}",
     operation_id="get_gallery",
     summary="A gallery",
-    responses={200: {"model": GalleryView}, **problems()},
+    responses={200: {"model": GalleryDetail}, **problems()},
 )
 async def get_gallery(gallery: GalleryName, caller: MayLook) -> Response:
-    """What it holds, of which model, and how it is searched."""
-    return reply(view(await caller.running.searches.run(lambda: caller.running.engine.info(gallery))))
+    """What it holds, of which model, how it is searched, and what scores mean in it."""
+    info = await caller.running.searches.run(lambda: caller.running.engine.info(gallery))
+    verdicts = verdicts_of(caller.running.holder.current, [], info.settings.model_sha256)
+    return reply(view(info) | {"calibration": verdicts.thresholds, "no_verdict_because": verdicts.reason})
 
 
 @router.delete(

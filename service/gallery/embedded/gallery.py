@@ -252,6 +252,7 @@ class EmbeddedGallery:
                 stale=0 if graph is None else graph.stale,
                 progress=self._builder.progress,
                 memory_bytes=held.nbytes,
+                tombstones=held.tombstones,
             ),
             saved_at=None if manifest is None else manifest.saved_at,
             unsaved=self.truth.change - (0 if manifest is None else manifest.change),

@@ -43,6 +43,11 @@ class Held:
         """Memory held, in bytes; vectors that two share are counted for both."""
         return sum(index.nbytes + 4 * index.dimension * len(index) for index in self.all)
 
+    @property
+    def tombstones(self) -> int:
+        """Removed items whose places are not closed yet, in the one that has most of them."""
+        return max(index.tombstones for index in self.all)
+
     def search_all(self, probe: Vectors, top: int, allowed: Keys | None) -> Ranking:
         """The nearest, found by comparing every vector that is allowed."""
         if isinstance(self.table, ApproximateIndex):

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from service.gallery.embedded.truth import Truth
 from service.gallery.items import Item
 
-REMEMBERED = 4096  # more than are replaced while a search takes place
+REMEMBERED = 1024  # more than are replaced while a search takes place
 
 
 class Superseded:

@@ -53,5 +53,5 @@ class Upkeep:
             again = chore.work()
         except Exception:
             if not self._stop.is_set():
-                log.exception("gallery %s: %s failed; it is tried again", self._name, chore.name)
+                log.exception("%s: %s failed; it is tried again", self._name, chore.name)
         chore.due = time.monotonic() + (0 if again else chore.every_seconds)

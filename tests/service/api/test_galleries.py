@@ -24,6 +24,19 @@ def test_a_gallery_is_made_once_looked_at_and_dropped(served):
     assert served.client.delete("/v1/galleries/one").status_code == 404
 
 
+def test_a_gallery_says_what_its_scores_mean(served, gallery):
+    told = served.client.get(gallery).json()
+    found = served.client.post(f"{gallery}/search", json={"item_id": "p0/0"}).json()
+    assert told["calibration"] == found["calibration"]
+    assert told["calibration"]["likely_from"] > told["calibration"]["unlikely_below"]
+    assert told["no_verdict_because"] is None
+    other = GallerySettings(model_name="another", model_sha256="cd" * 32, dimension=128)
+    served.service.running.engine.create("of-another-model", other)
+    told = served.client.get("/v1/galleries/of-another-model").json()
+    assert told["calibration"] is None
+    assert "the gallery is of another model" in told["no_verdict_because"]
+
+
 def test_a_gallery_made_anew_under_a_name_has_its_new_settings(served, picture):
     for _ in range(2):
         served.gallery("again")

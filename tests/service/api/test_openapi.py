@@ -21,7 +21,7 @@ SOUND = ["2xx", "401", "403", "404", "409", "412", "415", "422", "504"]
 UNSOUND = ["400", "401", "403", "404", "405", "409", "412", "413", "415", "422"]
 NO_FAULT = ["2xx", "4xx", "504"]  # the last is what a deadline of 1 ms gets
 EXAMPLES = 25
-OPERATIONS = 31
+OPERATIONS = 32
 BULK = "POST /v1/galleries/{gallery}/items:batch"
 DROP = "DELETE /v1/galleries/{gallery}"
 
