@@ -41,6 +41,12 @@ class LiveRows(ABC, Generic[Rows]):
         return rows.keys[rows.alive]
 
     @property
+    def tombstones(self) -> int:
+        """Removed items that still have their places, until `compact`."""
+        rows = self._versions.now
+        return len(rows) - rows.count
+
+    @property
     def nbytes(self) -> int:
         """Memory held for the items beside their vectors, in bytes."""
         return self._versions.now.nbytes

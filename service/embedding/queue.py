@@ -17,8 +17,9 @@ from service.embedding.observer import NoObserver, Observer, Release
 from service.embedding.pace import Arrivals
 from service.embedding.request import Embedded, Request, hand_back
 
-# A lone crop tries so seldom the lane that was slower, in case it no longer is. To run on one thread takes about twice as
-# long as on all, and never much less: that is seldom worth a look. All threads are slow only while others want the cores.
+# A lone crop tries so seldom the lane that was slower, in case it no longer is. To run on one thread takes about twice
+# as long as on all, and never much less: that is seldom worth a look. All threads are slow only while others want the
+# cores.
 _TRY_ALONE, _TRY_BESIDE = 8, 128
 # What a caller is told to wait for while no run was timed yet.
 _UNKNOWN_SECONDS = 1.0

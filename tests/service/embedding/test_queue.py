@@ -319,8 +319,8 @@ def test_a_crop_that_is_alone_has_the_whole_machine_and_several_share_it(kit: Si
 def test_a_lone_crop_takes_the_quicker_way_and_seldom_tries_the_other(
     kit: SimpleNamespace, alone_takes: float, least: int, most: int
 ) -> None:
-    """By a clock of the test's own; side by side, a run takes two seconds. That the way on all threads is quick again is
-    found out sooner than that it is not."""
+    """By a clock of the test's own; side by side, a run takes two seconds. That the way on all threads is quick again
+    is found out sooner than that it is not."""
 
     async def go() -> None:
         now = 0.0
