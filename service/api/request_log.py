@@ -24,6 +24,7 @@ log = logging.getLogger("vantage.access")
 failures = logging.getLogger("vantage.failures")
 
 _SANE = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
+_WATCHED = ("/livez", "/readyz", "/metrics")
 GONE = 499
 """What is logged as the status of a request whose client went before there was an answer."""
 
@@ -67,8 +68,10 @@ class RequestLog:
     def _tell(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         route = route_of(scope)
         self._metrics.requested(route, scope["method"], status, seconds)
-        if log.isEnabledFor(logging.INFO):
-            log.info(json.dumps(_line(scope, request_id, route, status, seconds)))
+        # Whoever watches the service asks every few seconds; that nothing is wrong is no news.
+        level = logging.DEBUG if route in _WATCHED and status < 400 else logging.INFO
+        if log.isEnabledFor(level):
+            log.log(level, json.dumps(_line(scope, request_id, route, status, seconds)))
 
 
 def _line(scope: Scope, request_id: str, route: str, status: int, seconds: float) -> dict[str, Any]:
