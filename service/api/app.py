@@ -24,13 +24,13 @@ from service.api.routes import BODIES, V1, health
 from service.api.security_headers import SecurityHeaders
 from service.api.service import Service
 from service.api.starting import start, stop
+from service.console import page
 from service.embedding import ServingError
 from service.gallery import GalleryError
 from service.images import BadImageError
 from service.settings import ServiceSettings
 
-BODY_SECONDS = 30.0
-"""How long a body may take to come, or with a bulk request each piece of it."""
+_ROUTED = (health, docs_page, page, *V1)
 _BULK = "/items:batch"
 # What is wrong with a request. Anything else is a fault of ours, which `RequestLog` answers.
 _EXPECTED = (
@@ -48,7 +48,7 @@ A score is a similarity and no probability. Every problem is `application/proble
 on. Ids in addresses are percent-encoded."""
 
 
-def create_app(settings: ServiceSettings, *, body_seconds: float = BODY_SECONDS) -> FastAPI:
+def create_app(settings: ServiceSettings) -> FastAPI:
     """The application; `app.state.service` is the `Service` behind it, and its `failure` says why it did not start.
 
     It listens at once and starts meanwhile: `/livez` answers, `/readyz` says how far it is.
@@ -73,7 +73,7 @@ def create_app(settings: ServiceSettings, *, body_seconds: float = BODY_SECONDS)
         redirect_slashes=False,
     )
     app.state.service = service
-    for module in (health, docs_page, *V1):
+    for module in _ROUTED:
         app.include_router(module.router)
     for error in _EXPECTED:
         app.add_exception_handler(error, _refuse)
@@ -81,8 +81,8 @@ def create_app(settings: ServiceSettings, *, body_seconds: float = BODY_SECONDS)
 
     def rules(scope: Scope) -> BodyRules:
         if scope["path"].endswith(_BULK):
-            return BodyRules(settings.max_bulk_bytes, body_seconds, streamed=True)
-        return BodyRules(settings.max_body_bytes, body_seconds)
+            return BodyRules(settings.max_bulk_bytes, settings.body_seconds, streamed=True)
+        return BodyRules(settings.max_body_bytes, settings.body_seconds)
 
     # The last that is added comes first.
     app.add_middleware(BodyLimit, rules=rules)
@@ -105,7 +105,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
 def _methods(path: str) -> set[str]:
     """All that can be done at an address: each route knows only of itself."""
     found: dict[int, set[str]] = {}
-    for module in (health, docs_page, *V1):
+    for module in _ROUTED:
         for route in module.router.routes:
             if isinstance(route, APIRoute) and route.path_regex.match(path):
                 # Of addresses with the most that is fixed: s:restore is no snapshot of that name.
