@@ -101,8 +101,14 @@ def _format_of(content: bytes) -> str:
         return "WEBP"
     raise BadImageError(
         "unsupported-media-type",
-        f"the file begins with {content[:12]!r}, which is no picture of a known kind: {_TAKEN}",
+        f"the file begins with {_quoted(content[:12])}, which is no picture of a known kind: {_TAKEN}",
     )
+
+
+def _quoted(start: bytes) -> str:
+    """As text where it is text, else its bytes."""
+    text = start.decode("ascii", "replace")
+    return repr(text) if text.isprintable() and "\ufffd" not in text else f"the bytes {start.hex(' ')}"
 
 
 def _check_header(image: Image.Image, limits: ImageLimits) -> None:

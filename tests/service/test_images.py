@@ -191,3 +191,16 @@ def test_the_orientation_in_the_file_is_applied():
 def test_a_refusal_survives_the_way_between_processes():
     error = pickle.loads(pickle.dumps(BadImageError("image-bomb", "too many")))
     assert (error.kind, str(error)) == ("image-bomb", "too many")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"# Notes of a day", "'# Notes of a'"),
+        (b"\x7fELF\x02\x01", "the bytes 7f 45 4c 46 02 01"),
+        (b"\xff\n", "the bytes ff 0a"),
+    ],
+)
+def test_how_a_file_that_is_no_picture_begins_is_told_as_people_write_it(content, told):
+    with pytest.raises(BadImageError, match=f"the file begins with {told}, which is no picture"):
+        open_image(content)

@@ -47,7 +47,7 @@ def test_json_is_all_there_is_on_standard_output(vantage, bundle, pictures):
         "images_per_second": 0,
         "stopped": False,
     }
-    assert "p/bad.jpg: the file begins with b'no picture', which is no picture of a known kind" in err
+    assert "p/bad.jpg: the file begins with 'no picture', which is no picture of a known kind" in err
     [line] = Path("g.failures.jsonl").read_text().splitlines()
     assert json.loads(line)["kind"] == "unsupported-media-type"
 

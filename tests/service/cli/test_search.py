@@ -123,7 +123,7 @@ def test_mistakes_are_sentences(vantage, indexed, bundle, pictures, make_bundle)
         ((crop, "-g", "none", *model), 1, "none"),
         (("-g", "g", *model), 2, "give either pictures"),
         ((crop, "-g", "g", "--item", "x", *model), 2, "give either pictures"),
-        (("bad.jpg", "-g", "g", *model), 1, "bad.jpg: the file begins with b'no picture'"),
+        (("bad.jpg", "-g", "g", *model), 1, "bad.jpg: the file begins with 'no picture'"),
         (("lost.jpg", "-g", "g", *model), 1, "lost.jpg cannot be read: No such file"),
         ((".", "-g", "g", *model), 1, ". cannot be read: Is a directory"),
         ((crop, "-g", "g"), 1, "name its folder with --model"),
