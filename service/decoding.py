@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from models import InputSpec
 from service.images import LIMITS, BadImage, BadImageError, check_length, open_crop
+from service.stripping import without_metadata
 
 CHUNK = 32
 """Pictures that are sent to a process at once."""
@@ -28,7 +29,7 @@ CHUNK = 32
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """content: a file, or its bytes. known: the hash with which nothing needs to be done."""
+    """content: a file, or its bytes. known: the hash with which nothing needs to be done, of the file as it is kept."""
 
     content: Path | bytes
     known: str | None = None
@@ -36,7 +37,8 @@ class Task:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
-    """crop: uint8 (H, W, 3); None where the hash was the known one. content: the file's bytes, where wanted."""
+    """sha256: of the file without its metadata. crop: uint8 (H, W, 3); None where the hash was the known one.
+    content: the file's bytes without its metadata, where wanted."""
 
     sha256: str
     crop: NDArray[np.uint8] | None = None
@@ -68,14 +70,20 @@ def open_decoders(processes: int) -> Executor:
 def _decode_one(spec: InputSpec, task: Task, keep: bool) -> Decoded | Undecoded:
     try:
         content = task.content if isinstance(task.content, bytes) else _read(task.content)
-        digest = hashlib.sha256(content).hexdigest()
-        if digest == task.known:
-            return Decoded(digest)
-        return Decoded(digest, open_crop(content, spec), content if keep else None)
+        if task.known is not None and _hash(content) == task.known:
+            return Decoded(task.known)  # there was nothing to be left out of it
+        crop = open_crop(content, spec)
+        kept = without_metadata(content)
+        digest = _hash(kept)
+        return Decoded(digest) if digest == task.known else Decoded(digest, crop, kept if keep else None)
     except BadImageError as error:
         return Undecoded(error.kind, str(error))
     except (OSError, ValueError) as error:  # ValueError: a path with a zero byte in it
         return Undecoded(None, f"the file cannot be read: {getattr(error, 'strerror', None) or error}")
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _read(path: Path) -> bytes:

@@ -12,9 +12,10 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
-from service.api.verdicts import VerdictBody, Verdicts
+from service.api.verdicts import VerdictBody
 from service.gallery import Answer, Hit, Item
 from service.gallery.searching import MOST_CROPS
+from service.verdicts import Verdicts
 
 
 class ServedModelBody(BaseModel):

@@ -38,6 +38,8 @@ class Received:
 async def receive(request: Request, document_part: str) -> Received:
     """What came. document_part: the name of the form's part that holds JSON."""
     kind = content_type(request)
+    if kind == MULTIPART or kind in IMAGE_TYPES:
+        request.app.state.service.running.places.check()  # else it is read for nothing
     if kind == MULTIPART:
         return _form(request, await request.body(), document_part)
     if kind == JSON:

@@ -17,6 +17,7 @@ from service.api.problems import Problem, as_problem
 from service.embedding import Decoded, Embedded, QueueFullError
 from service.gallery import GalleryError, GallerySettings, NewItem, OnConflict, require_model
 from service.images import BadImageError
+from service.stripping import without_metadata
 
 _ROWS = 64
 _BYTES = 8 * 2**20
@@ -103,11 +104,12 @@ class Bulk:
             for _, decoded in part:  # another model may have been loaded meanwhile
                 require_model(self._gallery, self._settings, decoded.model.name, decoded.model.sha256)
             embedded = await self._patiently(Crops.stack([decoded.crop for _, decoded in part]), part[0][1])
+            kept = await asyncio.to_thread(_stripped, [one.row.image_b64 for one, _ in part])
             for place, (one, _) in enumerate(part):
                 told = None if embedded.viewpoints is None else embedded.viewpoints[place]
                 viewpoint = None if told is None else (float(told[0]), float(told[1]), float(told[2]))
                 try:
-                    item = one.row.item(one.row.id, embedded.vectors[place], viewpoint, one.row.image_b64)
+                    item = one.row.item(one.row.id, embedded.vectors[place], viewpoint, kept[place])
                 except GalleryError as error:
                     self._fail(one.number, one.row.id, error)
                 else:
@@ -148,3 +150,7 @@ class Bulk:
 
     def _fail(self, number: int, id: str | None, error: Exception) -> None:
         self._rows[number] = {"line": number, "id": id, "outcome": "failed", "problem": as_problem(error).members()}
+
+
+def _stripped(pictures: list[bytes]) -> list[bytes]:
+    return [without_metadata(picture) for picture in pictures]

@@ -41,7 +41,9 @@ class Job:
 
 
 class Jobs:
-    def __init__(self) -> None:
+    def __init__(self, before: Callable[[], None] = lambda: None) -> None:
+        """before: what is called before each job, which is not begun if that raises."""
+        self._before = before
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(1, "jobs")
@@ -82,6 +84,7 @@ class Jobs:
     def _run(self, id: str, work: Callable[[], dict[str, Any]]) -> None:
         self._change(id, state="running", started_at=datetime.now(UTC))
         try:
+            self._before()
             result = work()
         except Exception as error:  # whatever it is, it is told to whoever asks for the job
             problem = as_problem(error)

@@ -56,7 +56,7 @@ class Metrics:
         self._model = Gauge("vantage_model_info", "The model that serves.", ["sha256"], registry=registry)
         self._reloads = Counter("vantage_index_reload_total", "Reloads of the model.", ["result"], registry=registry)
         self._skipped = Counter(
-            "vantage_rerank_skipped_total", "Searches not re-ranked as asked.", ["mode"], registry=registry
+            "vantage_rerank_skipped_total", "Searches not re-ranked as asked.", ["reason"], registry=registry
         )
         self._underfilled = Counter(
             "vantage_search_underfilled_total", "Searches with fewer results than asked for.", registry=registry
@@ -90,7 +90,7 @@ class Metrics:
         self._reloads.labels(result).inc()
 
     def searched(self, skipped: str | None, underfilled: bool) -> None:
-        """skipped: the mode of re-ranking that was wanted and not done."""
+        """skipped: why re-ranking was not done as wanted."""
         if skipped is not None:
             self._skipped.labels(skipped).inc()
         if underfilled:
@@ -146,6 +146,10 @@ class _Galleries:
             ),
             "vantage_index_memory_bytes": ("Memory of vectors, index and graph.", lambda info: info.index.memory_bytes),
             "vantage_index_disk_bytes": ("Bytes on disk.", lambda info: info.disk_bytes),
+            "vantage_index_tombstones": (
+                "Deleted items that still take room in memory until their places are closed.",
+                lambda info: info.index.tombstones,
+            ),
             "vantage_deletes_pending_purge": (
                 "Deleted items of which the disk may hold something until `compact`.",
                 lambda info: info.pending_purge,

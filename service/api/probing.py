@@ -41,7 +41,8 @@ class Looked:
 
 async def look(request: Request, caller: Caller, pictures: Sequence[bytes], deadline: float | None) -> Looked:
     """Decodes and embeds pictures for a client that waits; when it goes, so does its place in the queue."""
-    return await while_there(request, embed(caller, pictures, deadline))
+    with caller.running.places.of(len(pictures)):
+        return await while_there(request, embed(caller, pictures, deadline))
 
 
 async def embed(caller: Caller, pictures: Sequence[bytes], deadline: float | None) -> Looked:

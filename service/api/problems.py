@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from service.access import AuditError, ForbiddenError, KeyStoreError, UnauthenticatedError
+from service.access import AuditError, ForbiddenError, KeyStoreError, UnauthenticatedError, UnrecordedError
 from service.api.sentences import sentences
 from service.embedding import (
     DeadlineExceededError,
@@ -75,6 +75,7 @@ KINDS: dict[str, Kind] = {
     "rate-limited": Kind(429, "This key asks too often"),
     "queue-full": Kind(429, "Too much is waiting"),
     "internal-error": Kind(500, "Something went wrong here"),
+    "done-unrecorded": Kind(500, "It was done, and could not be recorded"),
     "not-ready": Kind(503, "The service is not ready"),
     "shutting-down": Kind(503, "The service is shutting down"),
     "index-corrupt": Kind(503, "The gallery is damaged"),
@@ -105,6 +106,7 @@ _KIND_OF: tuple[tuple[type[Exception], str], ...] = (
     (UnauthenticatedError, "unauthenticated"),
     (ForbiddenError, "forbidden"),
     (KeyStoreError, "keys-unavailable"),
+    (UnrecordedError, "done-unrecorded"),
     (AuditError, "audit-unavailable"),
 )
 _RETRY_SECONDS = {"not-ready": 1, "shutting-down": 5, "keys-unavailable": 5, "audit-unavailable": 5}

@@ -8,12 +8,15 @@ from typing import Literal
 
 from service.access import KeyStore, RateLimiter
 from service.api.auditing import Recorder
+from service.api.in_time import InTime
 from service.api.jobs import Jobs
 from service.api.metrics import Metrics
+from service.api.places import Places
 from service.api.problems import Problem
 from service.api.workers import Workers
 from service.embedding import Decoder, EmbeddingQueue, ModelHolder
 from service.gallery import GalleryEngine, GalleryInfo, GallerySettings
+from service.gallery.embedded.upkeep import Upkeep
 from service.settings import ServiceSettings
 
 State = Literal["starting", "ready", "failed", "stopping"]
@@ -36,6 +39,9 @@ class Running:
     searches: Workers
     writes: Workers
     jobs: Jobs
+    housekeeping: Upkeep
+    places: Places
+    in_time: InTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,8 @@ class Service:
         with self._keeping:
             self._forgotten += 1
             self._gallery_settings.pop(gallery, None)
+        if self._running is not None:
+            self._running.in_time.forget(gallery)
 
     def _galleries(self) -> list[GalleryInfo]:
         if self._running is None or self.state != "ready":

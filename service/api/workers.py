@@ -15,10 +15,12 @@ T = TypeVar("T")
 
 
 class Workers:
-    """threads: how many. max_waiting: how many calls may wait for one."""
+    """threads: how many. max_waiting: how many calls may wait for one. before: what is called on the thread before each
+    call, which is not made if that raises."""
 
-    def __init__(self, name: str, threads: int, max_waiting: int) -> None:
+    def __init__(self, name: str, threads: int, max_waiting: int, before: Callable[[], None] = lambda: None) -> None:
         self._name = name
+        self._before = before
         self._pool = ThreadPoolExecutor(threads, name)
         self._most = threads + max_waiting
         self._lock = threading.Lock()
@@ -36,7 +38,7 @@ class Workers:
             if self._pending >= self._most:
                 raise QueueFullError(f"{self._pending} calls are waiting for {self._name}: ask again in 1 s", 1.0)
             self._pending += 1
-        future = self._pool.submit(_in_time, work, deadline)
+        future = self._pool.submit(self._in_time, work, deadline)
         future.add_done_callback(self._done)
         return await asyncio.wrap_future(future)
 
@@ -50,8 +52,8 @@ class Workers:
         with self._lock:
             self._pending -= 1
 
-
-def _in_time(work: Callable[[], T], deadline: float | None) -> T:
-    if deadline is not None and time.monotonic() >= deadline:
-        raise DeadlineExceededError("the deadline passed before the work began: allow more time, or ask for less")
-    return work()
+    def _in_time(self, work: Callable[[], T], deadline: float | None) -> T:
+        if deadline is not None and time.monotonic() >= deadline:
+            raise DeadlineExceededError("the deadline passed before the work began: allow more time, or ask for less")
+        self._before()
+        return work()

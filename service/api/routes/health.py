@@ -81,7 +81,12 @@ async def startupz(request: Request) -> Response:
     responses={200: {"model": Status}, **_NOT_READY},
 )
 async def readyz(request: Request) -> Response:
-    """200 when the model is warm on the provider that was asked for and all galleries are loaded and checked."""
+    """200 when the model is warm on the provider that was asked for, all galleries are loaded and checked, and what is
+    done can be recorded."""
+    service: Service = request.app.state.service
+    recorder = service.running.recorder
+    if recorder.failing:  # asked for again, because nobody else may ask who would
+        await asyncio.to_thread(recorder.check)
     return _ready(request, "ready")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request
@@ -21,6 +22,7 @@ from service.api.problems import Problem, invalid
 from service.api.replies import reply
 from service.gallery import EVERYTHING, Item, NewItem, NoSuchItemError, OnConflict, require_model
 from service.gallery.items import check_id
+from service.stripping import without_metadata
 
 router = APIRouter(prefix="/v1", tags=["items"])
 
@@ -30,7 +32,7 @@ class ItemDetail(ItemView):
 
     added_at: str
     expires_at: str | None
-    crop_sha256: str | None
+    crop_sha256: str | None = Field(description="Of its picture's file as it is kept, without metadata such as EXIF.")
 
 
 class ItemPut(BaseModel):
@@ -205,7 +207,8 @@ async def _item(request: Request, gallery: str, id: str, caller: Caller, query: 
     looked = await look(request, caller, [picture], deadline_of(caller, None))
     require_model(gallery, settings, looked.model.name, looked.model.sha256)
     viewpoint = None if looked.viewpoints is None else looked.viewpoints[0]
-    return facts.item(id, looked.vectors[0], viewpoint, picture)
+    # What is kept of it is the picture, and nothing of where, when and with what it was taken.
+    return facts.item(id, looked.vectors[0], viewpoint, await asyncio.to_thread(without_metadata, picture))
 
 
 def _known(id: str) -> str:

@@ -16,11 +16,13 @@ from service.api.answers import SearchAnswer, search_answer
 from service.api.bodies import parse, receive
 from service.api.documents import answer, picture_body, problems
 from service.api.fields import GalleryName
+from service.api.in_time import DEADLINE
 from service.api.probing import Looked, deadline_of, given_vector, look
 from service.api.problems import Problem, invalid
-from service.api.replies import reply
+from service.api.replies import encoded
 from service.api.search_fields import SearchBody, SearchParameters, SearchQuery
-from service.api.verdicts import Verdicts
+from service.api.verdicts import verdicts_of
+from service.embedding import DeadlineExceededError
 from service.gallery import Answer, GallerySettings, Probe, require_model
 from service.gallery.searching import MOST_CROPS
 
@@ -124,7 +126,7 @@ async def _search(
     wanted = asked.search(probe)
 
     def work() -> tuple[Answer, dict[str, float]]:
-        found = running.engine.search(gallery, wanted)
+        found = running.in_time.search(gallery, wanted, settings.rerank, deadline)
         running.recorder.searched(caller, gallery, _told(asked, probe, looked), [hit.item.id for hit in found.hits])
         return found, {} if looked is None else dict(looked.seconds)
 
@@ -134,7 +136,7 @@ async def _search(
         "rerank": found.seconds.get("rerank", 0.0),
         "fetch": found.seconds.get("fetch", 0.0),
     }
-    verdicts = Verdicts.of(model, [hit.score for hit in found.hits], settings.model_sha256)
+    verdicts = verdicts_of(model, [hit.score for hit in found.hits], settings.model_sha256)
     content = search_answer(
         found,
         verdicts,
@@ -146,10 +148,15 @@ async def _search(
         include=asked.include,
     )
     seconds["total"] = time.monotonic() - caller.started
+    if caller.started + seconds["total"] > deadline:
+        raise DeadlineExceededError("the deadline passed before the answer was ready: allow more time")
     content["timings_ms"] = {stage: round(1000 * value, 3) for stage, value in seconds.items()}
     _count(caller, found, seconds)
+    body = encoded(content)
+    seconds["serialize"] = time.monotonic() - caller.started - seconds["total"]
+    caller.service.metrics.stage("serialize", seconds["serialize"])
     timing = ", ".join(f"{stage};dur={1000 * value:.2f}" for stage, value in seconds.items())
-    return reply(content, headers={"Server-Timing": timing})
+    return Response(body, headers={"Server-Timing": timing}, media_type="application/json")
 
 
 def _check_limits(caller: Caller, asked: SearchParameters) -> None:
@@ -199,5 +206,7 @@ def _count(caller: Caller, found: Answer, seconds: dict[str, float]) -> None:
     metrics, done = caller.service.metrics, found.reranking
     metrics.stage("search", seconds["search"])
     metrics.stage("rerank", seconds["rerank"])
-    skipped = done.mode if not done.applied and done.mode != "off" else None
+    skipped = None
+    if done.reason_skipped is not None:
+        skipped = DEADLINE if done.reason_skipped == DEADLINE else "no-graph"
     metrics.searched(skipped, underfilled=len(found.hits) < found.requested)

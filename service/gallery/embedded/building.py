@@ -41,6 +41,7 @@ class Builder:
         self._name, self._settings, self._sizes = name, settings, sizes
         self._holdings, self._writer = holdings, writer
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()  # nobody waits for a thread that is made and not started yet
         self._abandoned = threading.Event()
         self._given_up: set[Wanted] = set()  # what failed once is not tried again and again
         self.progress: float | None = None
@@ -67,10 +68,11 @@ class Builder:
         step = self.wanted()
         if step is not None:
             self.under_way, self.progress = step, 0.0
-            self._thread = threading.Thread(
-                target=self.attempt, args=(step,), name=f"builder of {self._name}", daemon=True
-            )
-            self._thread.start()
+            with self._starting:
+                self._thread = threading.Thread(
+                    target=self.attempt, args=(step,), name=f"builder of {self._name}", daemon=True
+                )
+                self._thread.start()
 
     def make(self, step: Wanted) -> None:
         """Makes it and has it taken up."""
@@ -106,8 +108,10 @@ class Builder:
 
     def wait(self) -> None:
         """Until nothing is being made."""
-        if self._thread is not None:
-            self._thread.join()
+        with self._starting:
+            thread = self._thread
+        if thread is not None:
+            thread.join()
 
     def abandon(self) -> None:
         self._abandoned.set()

@@ -1,11 +1,15 @@
 """Items: put, replaced, looked at, listed, deleted; one by one and many at once."""
 
 import base64
+import io
 import json
 from datetime import UTC, datetime
+from hashlib import sha256
 from urllib.parse import quote
 
+import numpy as np
 import pytest
+from PIL import ExifTags, Image
 
 from service.gallery import StorageFullError
 from service.gallery.embedded import EmbeddedEngine
@@ -211,3 +215,40 @@ def test_a_full_disk_is_told_as_that(served, gallery, picture, monkeypatch):
     monkeypatch.setattr(EmbeddedEngine, "add", full)
     answer = served.put(gallery.rpartition("/")[2], "a", picture(1))
     assert (answer.status_code, answer.json()["type"]) == (507, "storage-full")
+
+
+def test_nothing_of_where_and_with_what_a_picture_was_taken_gets_into_the_data_directory(serve):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "ACME Phone"
+    exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] = "51 deg N"
+    pictures = {}
+    for form in ("JPEG", "PNG", "WEBP"):
+        for orientation in (1, 6):
+            exif[ExifTags.Base.Orientation] = orientation
+            file = io.BytesIO()
+            pixels = np.random.default_rng(orientation).integers(0, 256, (96, 48, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(file, form, exif=exif)
+            pictures[f"{form}-{orientation}"] = file.getvalue()
+    told = [b"ACME Phone", b"51 deg N"]
+    assert all(secret in picture for picture in pictures.values() for secret in told)
+    with serve() as running:
+        gallery = running.gallery("g")
+        for id, picture in pictures.items():
+            assert running.put("g", id, picture).status_code == 201
+            assert running.put("g", id, picture).json()["outcome"] == "unchanged"
+        rows = [{"id": f"b{id}", "image_b64": base64.b64encode(picture).decode()} for id, picture in pictures.items()]
+        assert running.bulk(gallery, rows).json()["counts"] == {"added": 6}
+        for id, picture in pictures.items():
+            found = running.client.post(
+                f"{gallery}/search", content=picture, headers={"Content-Type": "image/jpeg"}, params={"rerank": "off"}
+            ).json()["results"]
+            assert {result["id"] for result in found[:2]} == {id, f"b{id}"}
+            assert found[0]["score"] == pytest.approx(1, abs=1e-3)
+            kept = running.client.get(f"{gallery}/items/{id}/crop").content
+            assert running.client.get(f"{gallery}/items/{id}").json()["crop_sha256"] == sha256(kept).hexdigest()
+            assert kept != picture
+        running.job(running.client.post(f"{gallery}/snapshots"))
+    for file in running.data.rglob("*"):
+        if file.is_file():
+            content = file.read_bytes()
+            assert not [secret for secret in told if secret in content], file

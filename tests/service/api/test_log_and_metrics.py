@@ -23,6 +23,18 @@ def test_a_sane_request_id_is_kept_and_another_replaced(served):
         assert re.fullmatch("[0-9a-f]{32}", given)
 
 
+def test_who_watches_the_service_leaves_no_line_unless_something_is_wrong(served, lines):
+    before = len(lines())
+    for path in ("/livez", "/readyz", "/metrics"):
+        assert served.client.get(path).status_code == 200
+        assert served.client.put(path).status_code == 405
+    assert [(line["route"], line["status"]) for line in lines()[before:]] == [
+        ("/livez", 405),
+        ("/readyz", 405),
+        ("/metrics", 405),
+    ]
+
+
 def test_a_request_leaves_one_line_without_ids_of_items_or_anything_of_its_body(served, gallery, picture, lines):
     headers = {"X-Request-Id": "r-9", "Content-Type": "image/jpeg", "X-Purpose": "nobody's business"}
     before = len(lines())
@@ -74,6 +86,11 @@ def test_metrics_count_what_happens_and_name_nobody(served, gallery, picture):
         'vantage_execution_provider_info{provider="CPUExecutionProvider",requested="auto"} 1.0',
         f'vantage_index_items{{gallery="{name}"}} 15.0',
         f'vantage_deletes_pending_purge{{gallery="{name}"}} 1.0',
+        f'vantage_index_tombstones{{gallery="{name}"}} 1.0',
+        'vantage_stage_duration_seconds_count{stage="serialize"}',
+        'vantage_stage_duration_seconds_count{stage="decode"}',
+        'vantage_stage_duration_seconds_count{stage="queue"}',
+        'vantage_stage_duration_seconds_count{stage="search"}',
         "vantage_search_underfilled_total",
         "vantage_model_info{sha256=",
     ):

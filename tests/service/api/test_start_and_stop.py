@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from models import Session
+from retrieval import RetrievalError
 from service.api import create_app, starting
 from service.gallery.embedded import EmbeddedEngine
 from service.settings import ServiceSettings
@@ -89,6 +90,18 @@ def test_a_start_that_fails_is_told_in_a_sentence(serve, settings, words):
         assert running.client.get("/livez").status_code == 200
     with EmbeddedEngine.open(running.data):  # nothing is held any more
         pass
+
+
+def test_a_faiss_that_does_not_do_its_work_is_told_at_the_start(serve, monkeypatch):
+    def broken(*_):
+        raise RetrievalError("the self-test of the 'signs' index failed: it returned 3, which the filter leaves out")
+
+    monkeypatch.setattr(starting, "works_here", broken)
+    with serve(wait=False) as running:
+        running.service.settled.wait()
+        answer = running.client.get("/readyz")
+        assert (answer.status_code, answer.json()["type"]) == (503, "not-ready")
+        assert "which the filter leaves out" in answer.json()["detail"]
 
 
 def test_a_directory_that_another_process_has_is_told_in_a_sentence(serve, tmp_path):
