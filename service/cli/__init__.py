@@ -68,10 +68,11 @@ def _can_be_mended(error: ValueError) -> bool:
     # These bring faiss and scipy, so not at the top.
     from retrieval import RetrievalError
     from service.access import AccessError
+    from service.client import BadCallError, ServiceError
     from service.gallery import GalleryError
     from service.images import BadImageError
     from service.indexing import IndexingError
     from service.settings import SettingsError
 
     ours = (ModelError, RetrievalError, GalleryError, BadImageError, IndexingError, AccessError, SettingsError)
-    return isinstance(error, ours)
+    return isinstance(error, (*ours, ServiceError, BadCallError))

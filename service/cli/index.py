@@ -13,6 +13,7 @@ from service.cli.interrupt import StopRequest, stop_on_signals
 from service.cli.opening import DATA, MODEL_HELP, DataOption, GalleryOption, model_of, open_engine, open_model
 from service.cli.output import AsJson, print_json, say
 from service.cli.progress import picture_progress
+from service.cli.service_there import KeyOption, open_service
 
 if TYPE_CHECKING:
     from service.gallery import GalleryEngine
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 SOME_PICTURES_FAILED = 3
 """The exit code when all was done that could be."""
+_PATIENCE = 600.0
+"""Seconds for which a service that is busy, or is being started anew, is asked again."""
 
 Decoders = Annotated[
     int | None,
@@ -89,12 +92,7 @@ def index(
             "opening a data directory.",
         ),
     ] = None,
-    key: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KEY", envvar="VANTAGE_KEY", show_envvar=True, help="An API key of that service, with scope ingest."
-        ),
-    ] = None,
+    key: KeyOption = None,
     data: DataOption = DATA,
     as_json: AsJson = False,
 ) -> None:
@@ -168,14 +166,13 @@ def _send(
 
     file = report or default_report(gallery, share.count, share.number)
     with (
+        open_service(server, key, patience=_PATIENCE) as client,
         FailureReport(file, always=report is not None) as failures,
         stop_on_signals() as stop,
         picture_progress(source) as progressed,
     ):
         began = time.monotonic()
-        run = RemoteRun(
-            server, key, gallery, source, store_crops=store_crops, shard=share, stop=stop, failed=failures.add
-        )
+        run = RemoteRun(client, gallery, source, store_crops=store_crops, shard=share, stop=stop, failed=failures.add)
         tally = run(progressed)
         seconds = time.monotonic() - began
     _conclude(gallery, run.count, tally, seconds, failures, stop, as_json)

@@ -20,7 +20,8 @@ from service.cli.opening import (
     open_model,
 )
 from service.cli.output import AsJson, console, plain, print_json, table, when
-from service.cli.verdicts import Verdicts
+from service.cli.verdicts import verdicts_of
+from service.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -99,7 +100,7 @@ def search(
             gallery,
             Search(probe=probe, k=k, filter=filter, rerank=rerank, exact=exact, group_by=group_by, explain=explain),
         )
-        verdicts = Verdicts.of(card, [hit.score for hit in answer.hits])
+        verdicts = verdicts_of(card, [hit.score for hit in answer.hits])
         if montage is not None and form is not None:
             _write_montage(montage, form, engine, answer, pictures, verdicts)
     if as_json:

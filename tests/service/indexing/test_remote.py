@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +14,9 @@ import uvicorn
 
 from models import Bundle, Session, to_crop
 from service.api.app import create_app
+from service.client import Client, UnreachableError
 from service.gallery import Probe, Search
 from service.indexing import Failure, IndexingError, RemoteRun, Shard, open_source
-from service.indexing.client import ServiceClient
 from service.settings import ServiceSettings
 
 Pictures = Callable[..., Path]
@@ -28,6 +26,7 @@ Pictures = Callable[..., Path]
 class Running:
     url: str
     app: object
+    client: Client
 
 
 @pytest.fixture
@@ -39,9 +38,9 @@ def service(bundle_folder: Path, tmp_path: Path) -> Iterator[Running]:
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    with ServiceClient(url, None) as client:
-        client.get("/readyz")  # asked again until it is ready
-    yield Running(url, app)
+    app.state.service.settled.wait()
+    with Client(url) as client:
+        yield Running(url, app, client)
     server.should_exit = True
     thread.join()
     listening.close()
@@ -62,7 +61,7 @@ PATTERN = r"(?P<camera>c[0-9])/(?P<person>[0-9])"
 def index(service: Running, folder: Path, **how: object) -> tuple[RemoteRun, list[Failure]]:
     failures: list[Failure] = []
     source = open_source(folder, None, PATTERN)
-    run = RemoteRun(service.url, None, "g", source, failed=failures.append, **how)  # type: ignore[arg-type]
+    run = RemoteRun(service.client, "g", source, failed=failures.append, **how)  # type: ignore[arg-type]
     run()
     return run, failures
 
@@ -124,7 +123,7 @@ def test_shards_share_the_work(service: Running, pictures: Path) -> None:
 def test_many_go_in_several_requests(service: Running, tmp_path: Path, picture: Pictures) -> None:
     for number in range(150):
         picture(tmp_path / "many" / "c0" / f"{number}.png", seed=number)
-    run = RemoteRun(service.url, None, "g", open_source(tmp_path / "many", None, None))
+    run = RemoteRun(service.client, "g", open_source(tmp_path / "many", None, None))
     seen: list[int] = []
     run(lambda tally: seen.append(tally.added))
     assert run.count == 150
@@ -141,41 +140,16 @@ def test_a_gallery_without_crops_stays_so(service: Running, pictures: Path) -> N
 def test_where_nobody_answers_a_sentence_says_so(pictures: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    with pytest.raises(IndexingError, match=f"127.0.0.1:{port} does not answer"):
-        index(Running(f"http://127.0.0.1:{port}", None), pictures)
-    with pytest.raises(IndexingError, match="give an address"):
-        index(Running("ftp://host", None), pictures)
+    with (
+        Client(f"http://127.0.0.1:{port}", patience=0) as client,
+        pytest.raises(UnreachableError, match=f"127.0.0.1:{port} does not answer"),
+    ):
+        RemoteRun(client, "g", open_source(pictures, None, PATTERN))
 
 
-def test_a_busy_service_is_asked_again_and_a_refusal_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = [(429, b""), (503, b""), (200, b'{"fine": true}'), (401, json.dumps({"detail": "no such key"}).encode())]
-    waited: list[float] = []
-    monkeypatch.setattr("service.indexing.client.time.sleep", waited.append)
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            status, body = answers.pop(0)
-            self.send_response(status)
-            self.send_header("Retry-After", "3")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        with ServiceClient(f"127.0.0.1:{server.server_port}", "vk_x") as client:
-            assert client.get("/v1/x") == {"fine": True}
-            assert waited == [3, 3]
-            with pytest.raises(IndexingError, match="refuses GET /v1/x: no such key"):
-                client.get("/v1/x")
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def test_ids_that_were_erased_are_counted_apart(service: Running, pictures: Path) -> None:
+    service.client.create("g", deny_erased=True)
+    index(service, pictures)
+    service.client.delete("g", ids=["c0/0.png", "c1/2.png"])
+    run, failures = index(service, pictures)
+    assert (run.tally.denied, run.tally.unchanged, run.tally.failed, failures) == (2, 4, 0, [])

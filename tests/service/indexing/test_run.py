@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from models import Bundle, Session, to_crops
 from service.decoding import Task, decode, open_decoders
@@ -394,3 +394,24 @@ def test_a_picture_that_is_not_rgb_is_embedded_like_any_other(engine, embedder, 
     (tmp_path / "p").mkdir()
     (tmp_path / "p/grey.png").write_bytes(target.getvalue())
     assert run(engine, Folder(tmp_path / "p"), embedder)[0] == Tally(added=1)
+
+
+def test_a_picture_with_metadata_is_kept_without_and_known_again(tmp_path, engine, embedder, picture):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "ACME Phone"
+    for orientation in (1, 6):
+        exif[ExifTags.Base.Orientation] = orientation
+        path = picture(tmp_path / f"pictures/{orientation}.png", orientation)
+        with Image.open(path) as plain:
+            plain.save(path.with_suffix(".jpg"), exif=exif)
+        path.unlink()
+    engine.create("keeping", GallerySettings.for_model(embedder.session.card, store_crops=True))
+    for gallery in ("g", "keeping"):
+        assert run(engine, Folder(tmp_path / "pictures"), embedder, gallery) == (Tally(added=2), [])
+        before = engine.info(gallery).change
+        assert run(engine, Folder(tmp_path / "pictures"), embedder, gallery) == (Tally(unchanged=2), [])
+        assert engine.info(gallery).change == before
+    for id in ("1.jpg", "6.jpg"):
+        assert b"ACME" not in engine.crop("keeping", id)
+        assert engine.get("g", id).crop_sha256 == engine.get("keeping", id).crop_sha256
+    assert np.abs(vectors_of(engine)["6.jpg"] - vectors_of(engine, "keeping")["6.jpg"]).max() < 1e-6
