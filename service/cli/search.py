@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -9,6 +10,8 @@ import typer
 
 from models import CARD_FILE, Card, Device
 from service.cli.conditions import Cameras, From, NotCameras, Persons, To, Viewpoints, filter_of
+from service.cli.crops import open_crop
+from service.cli.found import Found, FoundItem, Reranked, Why, print_found
 from service.cli.opening import (
     DATA,
     MODEL_HELP,
@@ -19,7 +22,8 @@ from service.cli.opening import (
     open_engine,
     open_model,
 )
-from service.cli.output import AsJson, console, plain, print_json, table, when
+from service.cli.output import AsJson, plain, print_json, when
+from service.cli.service_there import KeyOption, open_service
 from service.cli.verdicts import verdicts_of
 from service.verdicts import Verdicts
 
@@ -27,9 +31,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from models import Bundle
-    from service.gallery import Answer, GalleryEngine, Hit, Probe
-
-_SHARED = 5
+    from service.gallery import Answer, GalleryEngine, Probe
 
 
 def search(
@@ -70,6 +72,15 @@ def search(
         str | None, typer.Option(metavar="MODEL", help=MODEL_HELP, show_default="that of the gallery")
     ] = None,
     device: Annotated[Device, typer.Option(help="Where the model runs.")] = "auto",
+    server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Ask the service that runs there, which embeds crops with its own model, instead of opening a data "
+            "directory; --json then prints the service's own answer.",
+        ),
+    ] = None,
+    key: KeyOption = None,
     data: DataOption = DATA,
     as_json: AsJson = False,
 ) -> None:
@@ -85,6 +96,30 @@ def search(
         raise typer.BadParameter("give either pictures of one person, or an item of the gallery with --item")
     form = None if montage is None else montage_form(montage)
     filter = filter_of(camera, exclude_camera, person, viewpoint, time_from, time_to)
+    if server is not None:
+        if model is not None:
+            raise typer.BadParameter("the service embeds with its own model: leave it out", param_hint="--model")
+        from service.cli.search_there import ask, found_there, picture_there
+
+        with open_service(server, key) as client:
+            told = ask(
+                client,
+                gallery,
+                crops or [],
+                item,
+                k=k,
+                rerank=rerank,
+                filter=filter,
+                group_by=group_by,
+                exact=exact,
+                explain=explain,
+            )
+            found = found_there(told)
+            if montage is not None and form is not None:
+                shown = [open_crop(path) for path in crops] if crops else [picture_there(client, gallery, str(item))]
+                _write_montage(montage, form, found, shown, lambda id: picture_there(client, gallery, id))
+        _tell(found, plain(told), montage, explain, as_json)
+        return
     with open_engine(data) as engine:
         settings = engine.info(gallery).settings
         if crops:
@@ -101,33 +136,29 @@ def search(
             Search(probe=probe, k=k, filter=filter, rerank=rerank, exact=exact, group_by=group_by, explain=explain),
         )
         verdicts = verdicts_of(card, [hit.score for hit in answer.hits])
+        found = _found(answer, verdicts)
         if montage is not None and form is not None:
-            _write_montage(montage, form, engine, answer, pictures, verdicts)
+            _write_montage(montage, form, found, pictures, lambda id: _stored(engine, gallery, id))
+    _tell(found, _as_json(answer, verdicts), montage, explain, as_json)
+
+
+def _tell(found: Found, facts: dict[str, Any], montage: Path | None, explain: bool, as_json: bool) -> None:
     if as_json:
-        print_json(_as_json(answer, verdicts))
-    else:
-        _print(answer, verdicts, explain=explain)
-        if montage is not None:
-            typer.echo(f"wrote {montage}")
+        print_json(facts)
+        return
+    print_found(found, explain=explain)
+    if montage is not None:
+        typer.echo(f"wrote {montage}")
 
 
 def _probe_of_crops(crops: list[Path], bundle: Bundle, device: Device) -> tuple[list[Image.Image | None], Probe]:
     from models import Session, to_crops
     from service.gallery import BadItemError, Probe
     from service.gallery.searching import MOST_CROPS
-    from service.images import BadImageError, check_length, open_image
 
     if len(crops) > MOST_CROPS:
         raise BadItemError(f"there are {len(crops)} crops: give at most {MOST_CROPS} of one person")
-    pictures = []
-    for path in crops:
-        try:
-            check_length(path.stat().st_size)
-            pictures.append(open_image(path.read_bytes()))
-        except BadImageError as error:
-            raise BadImageError(error.kind, f"{path}: {error}") from error
-        except OSError as error:
-            raise BadImageError("undecodable-image", f"{path} cannot be read: {error.strerror}") from error
+    pictures = [open_crop(path) for path in crops]
     session = Session(bundle, device=device, max_batch=min(len(crops), 32))
     vectors = session.embed(to_crops(pictures, bundle.card.input)).vectors
     return list(pictures), Probe(vectors=vectors)
@@ -155,10 +186,9 @@ def _stored(engine: GalleryEngine, gallery: str, id: str) -> Image.Image | None:
 def _write_montage(
     file: Path,
     form: str,
-    engine: GalleryEngine,
-    answer: Answer,
-    pictures: list[Image.Image | None],
-    verdicts: Verdicts,
+    found: Found,
+    pictures: Sequence[Image.Image | None],
+    picture_of: Callable[[str], Image.Image | None],
 ) -> None:
     from models import write_durably
     from service.cli.montage import Tile, draw_montage
@@ -166,17 +196,15 @@ def _write_montage(
 
     probes = [Tile(picture, "probe" if at == 0 else "") for at, picture in enumerate(pictures)]
     results = []
-    for hit, verdict in zip(answer.hits, verdicts.words, strict=True):
+    for item in found.items:
         lines = (
-            hit.item.id.rpartition("/")[2],
-            f"{hit.score:.3f}" + ("" if hit.reranked is None else f"   re-ranked {hit.reranked:.3f}"),
-            ", ".join(
-                word for word in (hit.item.camera or "", f"person {hit.item.person}" if hit.item.person else "") if word
-            ),
-            when(hit.item.captured_at),
+            item.id.rpartition("/")[2],
+            item.scores,
+            ", ".join(word for word in (item.camera or "", f"person {item.person}" if item.person else "") if word),
+            when(item.captured_at),
         )
-        picture = _stored(engine, answer.gallery, hit.item.id)
-        results.append(Tile(picture, f"{hit.rank}" + (f"  {verdict}" if verdict else ""), lines, verdict))
+        title = f"{item.rank}" + (f"  {item.verdict}" if item.verdict else "")
+        results.append(Tile(picture_of(item.id), title, lines, item.verdict))
     try:
         write_durably(file, draw_montage(probes, results, form))
     except OSError as error:
@@ -193,62 +221,34 @@ def _as_json(answer: Answer, verdicts: Verdicts) -> dict[str, Any]:
     return facts
 
 
-def _print(answer: Answer, verdicts: Verdicts, *, explain: bool) -> None:
-    if answer.hits:
-        rows = []
-        for hit, verdict in zip(answer.hits, verdicts.words, strict=True):
-            cells = {
-                "rank": f"{hit.rank}",
-                "item": hit.item.id,
-                "score": f"{hit.score:.4f}",
-                "re-ranked": "" if hit.reranked is None else f"{hit.reranked:.4f}",
-                "verdict": (verdict or "") + (" (confirmed)" if hit.confirmed else ""),
-                "camera": hit.item.camera or "",
-                "captured": when(hit.item.captured_at),
-                "person": hit.item.person or "",
-            }
-            rows.append(cells)
-        columns = [name for name in rows[0] if any(cells[name] for cells in rows)]
-        shown = table(*columns, right=("rank", "score", "re-ranked"))
-        for cells in rows:
-            shown.add_row(*(cells[name] for name in columns))
-        console().print(shown)
-        if explain:
-            for hit in answer.hits:
-                typer.echo(_explained(hit))
-    typer.echo(". ".join(_remarks(answer, verdicts)) + ".")
-
-
-def _explained(hit: Hit) -> str:
-    why = hit.explanation
-    if why is None:
-        return f"{hit.rank}: there is no graph of neighbours that could explain it"
-    mutual = "among each other's nearest" if why.mutual else "not among each other's nearest"
-    if not why.shared:
-        return f"{hit.rank}: {mutual}; no neighbour speaks for it"
-    shared = ", ".join(f"{id} ({weight:.3f})" for id, weight in why.shared[:_SHARED])
-    more = f" and {len(why.shared) - _SHARED:,} more" if len(why.shared) > _SHARED else ""
-    return f"{hit.rank}: {mutual}; both lean on {shared}{more}"
-
-
-def _remarks(answer: Answer, verdicts: Verdicts) -> list[str]:
-    """What a reader has to know about how the answer came about."""
+def _found(answer: Answer, verdicts: Verdicts) -> Found:
     done = answer.reranking
-    remarks = []
-    if len(answer.hits) < answer.requested:
-        found = f"{len(answer.hits):,} of {answer.requested:,}"
-        remarks.append(f"{found} results: no more items than these meet the request" if answer.exhausted else found)
-    if answer.allowed is not None:
-        remarks.append(f"The conditions allow {answer.allowed:,} items")
-    if answer.hidden:
-        remarks.append(f"{answer.hidden:,} left out, because feedback says that they show somebody else")
-    if done.applied:
-        stale = f", {done.stale:,} neighbour lists wait to be made anew" if done.stale else ""
-        remarks.append(f"Re-ranked {done.mode} (k1 {done.k1}, k2 {done.k2}, lambda {done.lam:g}{stale})")
-    else:
-        remarks.append(f"Not re-ranked: {done.reason_skipped or 'off'}".rstrip("."))
-    if not answer.exact:
-        remarks.append("The nearest were sought with an approximate index")
-    if verdicts.reason:
-        remarks.append(f"No verdicts: {verdicts.reason}".rstrip("."))
-    return remarks
+    return Found(
+        items=tuple(
+            FoundItem(
+                rank=hit.rank,
+                id=hit.item.id,
+                score=hit.score,
+                reranked=hit.reranked,
+                verdict=verdict,
+                confirmed=hit.confirmed,
+                camera=hit.item.camera,
+                captured_at=hit.item.captured_at,
+                person=hit.item.person,
+                why=None
+                if hit.explanation is None
+                else Why(mutual=hit.explanation.mutual, shared=hit.explanation.shared),
+            )
+            for hit, verdict in zip(answer.hits, verdicts.words, strict=True)
+        ),
+        requested=answer.requested,
+        exhausted=answer.exhausted,
+        exact=answer.exact,
+        allowed=answer.allowed,
+        hidden=answer.hidden,
+        reranked=Reranked(mode=done.mode, k1=done.k1, k2=done.k2, lam=done.lam, stale=done.stale)
+        if done.applied
+        else None,
+        not_reranked=done.reason_skipped or "off",
+        no_verdict_because=verdicts.reason,
+    )

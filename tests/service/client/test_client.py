@@ -56,6 +56,14 @@ def test_it_is_ready_and_says_what_runs(client, served):
     assert found.model.provider == "CPUExecutionProvider"
 
 
+def test_a_proxy_that_the_environment_names_is_not_asked_for_this_machine(make, served, monkeypatch):
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert make(served.url, patience=0).ready()
+
+
 def test_a_crop_finds_its_person_by_each_kind_of_probe(client, filled, picture, tmp_path):
     (tmp_path / "p.jpg").write_bytes(picture(3, 7))
     vector = client.embed(picture(3, 7)).embedding

@@ -223,3 +223,38 @@ def test_rows_say_what_they_are():
         NewItem(id="x")
     with pytest.raises(BadCallError, match="item 'x': give exactly one"):
         NewItem(id="x", image=b"", embedding=[1.0])
+
+
+def test_pages_are_asked_for_with_all_conditions_and_the_cursor_of_the_page_before(make):
+    asked = []
+
+    def answer(request):
+        asked.append(request.url.params)
+        return httpx.Response(200, json={"items": [], "cursor": "a b&c" if len(asked) == 1 else None})
+
+    noon = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    conditions = Filter(
+        camera_ids=["a", "b"],
+        exclude_camera_ids=["c"],
+        persons=["7"],
+        tracklet_ids=["t+1"],
+        viewpoints=["front"],
+        time_from=noon,
+        time_to=noon,
+    )
+    client = make("http://there", transport=httpx.MockTransport(answer))
+    assert list(client.items("g", filter=conditions, vectors=True, page_size=7)) == []
+    first, second = (params.multi_items() for params in asked)
+    assert first == [
+        ("limit", "7"),
+        ("vectors", "true"),
+        ("camera", "a"),
+        ("camera", "b"),
+        ("exclude_camera", "c"),
+        ("person", "7"),
+        ("tracklet", "t+1"),
+        ("viewpoint", "front"),
+        ("from", "2026-05-01T12:00:00+00:00"),
+        ("to", "2026-05-01T12:00:00+00:00"),
+    ]
+    assert second == [*first, ("cursor", "a b&c")]
