@@ -65,7 +65,7 @@ def create(
     model: Annotated[str, typer.Option(metavar="MODEL", help=f"{MODEL_HELP} It stays the gallery's.")],
     index: Annotated[
         Literal["auto", "flat", "hnsw", "ivf"],
-        typer.Option(help="How the nearest are found: flat is exact; auto changes to hnsw when the gallery is large."),
+        typer.Option(help="How the nearest are found: flat is exact; auto goes from flat to half to signs."),
     ] = "auto",
     rerank: Annotated[
         Literal["off", "online", "local"],

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from models import ImageError, to_crop
 from service.embedding.errors import DeadlineExceededError, QueueFullError, ShuttingDownError
@@ -49,6 +50,7 @@ class Decoder:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """max_waiting: pictures that may wait, apart from those being decoded."""
+        Image.init()  # reads Pillow's readers of formats, for which the first picture would wait otherwise
         self._holder = holder
         self._threads = threads
         self._most = max_waiting + threads
