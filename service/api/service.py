@@ -15,7 +15,7 @@ from service.api.places import Places
 from service.api.problems import Problem
 from service.api.workers import Workers
 from service.embedding import Decoder, EmbeddingQueue, ModelHolder
-from service.gallery import GalleryEngine, GalleryInfo, GallerySettings
+from service.gallery import GalleryEngine, GalleryInfo, GallerySettings, roll_call
 from service.gallery.embedded.upkeep import Upkeep
 from service.settings import ServiceSettings
 
@@ -124,5 +124,4 @@ class Service:
     def _galleries(self) -> list[GalleryInfo]:
         if self._running is None or self.state != "ready":
             return []
-        engine = self._running.engine
-        return [engine.info(name) for name in engine.galleries()]
+        return roll_call(self._running.engine)[0]

@@ -22,7 +22,7 @@ from service.api.service import Progress, Running, Service
 from service.api.workers import Workers
 from service.demo import load_demo
 from service.embedding import Decoder, EmbeddingQueue, ModelHolder, ServingError
-from service.gallery import GalleryError
+from service.gallery import CorruptError, GalleryError
 from service.gallery.embedded import EmbeddedEngine, Sizes
 from service.gallery.embedded.building import works_here
 from service.images import ImageLimits
@@ -112,7 +112,10 @@ def _open(service: Service, opened: ExitStack) -> Running:
     names = engine.galleries()
     for done, name in enumerate(names):
         _step(service, "loading galleries", done, len(names))
-        engine.load(name)
+        try:
+            engine.load(name)
+        except CorruptError as error:  # whoever asks it is told; the others are served
+            log.error("gallery %s cannot be served: %s", name, error)
     limits = ImageLimits(bytes=settings.max_image_bytes, pixels=settings.max_image_pixels)
     return Running(
         keys=keys,

@@ -26,12 +26,16 @@ _UNSOUND = 4
 
 @app.command("list")
 def list_(data: DataOption = DATA, as_json: AsJson = False) -> None:
-    """List the galleries of a data directory."""
+    """List the galleries of a data directory. Damaged ones are named on standard error."""
+    from service.gallery import roll_call
+
     with open_engine(data) as engine:
-        infos = [engine.info(name) for name in engine.galleries()]
+        infos, damaged = roll_call(engine)
+    for one in damaged:
+        typer.echo(f"vantage: {one.name}: {one.detail}", err=True)
     if as_json:
         print_json(infos)
-    elif not infos:
+    elif not infos and not damaged:
         typer.echo(f"There is no gallery in {data}. vantage index and vantage gallery create make one.")
     else:
         printed = table("gallery", "items", "model", "index", "re-ranking", "disk", "made", right=("items", "disk"))
@@ -64,7 +68,7 @@ def create(
     gallery: GalleryArgument,
     model: Annotated[str, typer.Option(metavar="MODEL", help=f"{MODEL_HELP} It stays the gallery's.")],
     index: Annotated[
-        Literal["auto", "flat", "hnsw", "ivf"],
+        Literal["auto", "flat", "half", "signs", "hnsw", "ivf", "gpu"],
         typer.Option(help="How the nearest are found: flat is exact; auto goes from flat to half to signs."),
     ] = "auto",
     rerank: Annotated[
@@ -126,14 +130,20 @@ def create(
 @app.command()
 def drop(gallery: GalleryArgument, yes: Yes = False, data: DataOption = DATA, as_json: AsJson = False) -> None:
     """Remove a gallery with all it holds. Its snapshots stay until vantage gallery drop-snapshot removes them."""
+    from service.gallery import CorruptError
+
     with open_engine(data) as engine:
-        count = engine.count(gallery)
-        require_consent(f"Remove gallery {gallery} with its {count:,} items?", yes)
+        try:
+            count = engine.count(gallery)
+            held = f"with {count:,} items"
+        except CorruptError:
+            count, held = None, "which is damaged, with all it held"
+        require_consent(f"Remove gallery {gallery} {held}?", yes)
         engine.drop(gallery)
     if as_json:
         print_json({"gallery": gallery, "items": count})
     else:
-        typer.echo(f"removed gallery {gallery} with {count:,} items")
+        typer.echo(f"removed gallery {gallery} {held}")
 
 
 @app.command()

@@ -16,6 +16,7 @@ from service.api.app import create_app
 from service.api.service import Service
 from service.cli.connections import ImpatientProtocol
 from service.demo import GALLERY, QUERIES
+from service.gallery import roll_call
 from service.settings import ServiceSettings
 
 # A client that asks now and then keeps its connection, one that has gone does not keep it for long.
@@ -76,7 +77,7 @@ def announcement(service: Service, address: str) -> str:
     """Where the service is to be found, and a first question to it."""
     running = service.running
     has_keys = running.keys.has_keys
-    galleries = running.engine.galleries()
+    galleries = {info.name: info for info in roll_call(running.engine)[0]}
     lines = [
         f"vantage is ready: model {running.holder.name} on {running.holder.provider}",
         f"  service   {address}",
@@ -86,7 +87,7 @@ def announcement(service: Service, address: str) -> str:
     ]
     if (
         GALLERY in galleries
-        and running.engine.info(GALLERY).settings.model_sha256 == running.holder.sha256
+        and galleries[GALLERY].settings.model_sha256 == running.holder.sha256
         and QUERIES[0].is_file()
     ):
         key = '-H "Authorization: Bearer $VANTAGE_KEY" ' if has_keys else ""

@@ -31,6 +31,7 @@ from service.gallery.reports import (
     SnapshotInfo,
     VerifyReport,
 )
+from service.gallery.roll_call import Damaged, roll_call
 from service.gallery.searching import Answer, Explanation, Feedback, Hit, Probe, Reranking, Search
 from service.gallery.settings import GallerySettings, IndexKind, RerankMode, check_gallery_name, require_model
 
@@ -42,6 +43,7 @@ __all__ = [
     "BadItemError",
     "CompactReceipt",
     "CorruptError",
+    "Damaged",
     "DeleteReceipt",
     "ExistsError",
     "Explanation",
@@ -76,4 +78,5 @@ __all__ = [
     "Viewpoint",
     "check_gallery_name",
     "require_model",
+    "roll_call",
 ]

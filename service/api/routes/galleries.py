@@ -17,7 +17,15 @@ from service.api.fields import Body, GalleryName
 from service.api.replies import reply
 from service.api.routes.jobs import JOB_ANSWER, accepted
 from service.api.verdicts import VerdictBody, verdicts_of
-from service.gallery import GalleryInfo, GallerySettings, IndexKind, RerankMode, check_gallery_name
+from service.gallery import (
+    Damaged,
+    GalleryInfo,
+    GallerySettings,
+    IndexKind,
+    RerankMode,
+    check_gallery_name,
+    roll_call,
+)
 
 router = APIRouter(prefix="/v1", tags=["galleries"])
 
@@ -77,10 +85,18 @@ class GalleryDetail(GalleryView):
     no_verdict_because: str | None
 
 
+class DamagedView(BaseModel):
+    """A gallery that cannot be opened, and what to do."""
+
+    name: str
+    detail: str
+
+
 class GalleryList(BaseModel):
     """Galleries, in alphabetical order."""
 
     galleries: list[GalleryView]
+    damaged: list[DamagedView] = Field(description="Those that cannot be opened; asked, they answer 503.")
 
 
 @router.get(
@@ -93,10 +109,11 @@ async def list_galleries(caller: MayLookAnywhere) -> Response:
     """The galleries that the key may search."""
     engine = caller.running.engine
 
-    def work() -> list[GalleryInfo]:
-        return [engine.info(name) for name in engine.galleries() if caller.allows("search", name)]
+    def work() -> tuple[list[GalleryInfo], list[Damaged]]:
+        return roll_call(engine, lambda name: caller.allows("search", name))
 
-    return reply({"galleries": [view(info) for info in await caller.running.searches.run(work)]})
+    sound, damaged = await caller.running.searches.run(work)
+    return reply({"galleries": [view(info) for info in sound], "damaged": [asdict(one) for one in damaged]})
 
 
 @router.post(

@@ -164,8 +164,8 @@ def _prepare_writer(connection: sqlite3.Connection) -> None:
 def _corrupt(path: Path, problem: str, snapshots: Sequence[str]) -> CorruptError:
     there = f"; there are: {', '.join(snapshots)}" if snapshots else ""
     return CorruptError(
-        f"{path} is damaged ({problem}): nothing of it is served; restore a snapshot with `vantage gallery restore`"
-        + there
+        f"{path} is damaged ({' '.join(problem.split())}): nothing of it is served; restore a snapshot with "
+        f"`vantage gallery restore`{there}"
     )
 
 
