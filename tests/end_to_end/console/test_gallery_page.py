@@ -416,7 +416,7 @@ def test_a_gallery_is_made_and_dropped(serve: Any, open_page: Any, tmp_path: Pat
         dialog.get_by_label("Type entrance to confirm").fill("entrance")
         button(dialog, "Drop it").click()
         expect(page.get_by_role("heading", name="There is no gallery yet")).to_be_visible()
-        assert served.client.get("/v1/galleries").json() == {"galleries": []}
+        assert served.client.get("/v1/galleries").json() == {"galleries": [], "damaged": []}
 
 
 # ---- for everybody ---------------------------------------------------------------------------------------------------
