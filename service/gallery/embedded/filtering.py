@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.gallery.embedded.columns import NO_TIME, UNKNOWN, Keys, View
+from service.gallery.embedded.moment import places_of
 from service.gallery.embedded.rows import microseconds
 from service.gallery.filters import Filter, Scalar
 from service.gallery.items import VIEWPOINTS
@@ -16,10 +17,11 @@ Mask = npt.NDArray[np.bool_]
 MetadataKeys = Callable[[str, Scalar], Keys]
 
 
-def allowed(view: View, filter: Filter, now: int, metadata_keys: MetadataKeys) -> Mask | None:
+def allowed(view: View, filter: Filter, now: int, metadata_keys: MetadataKeys, *, strict: bool) -> Mask | None:
     """Which places of the columns a filter allows, of those that are there at the time `now`; None for all of them.
 
     metadata_keys  gives the keys, ascending, of the items whose metadata has a field of that value.
+    strict         whether to raise OutdatedError where it names what the columns do not hold yet.
     """
     mask: Mask | None = None if now < view.next_expiry else view.expires_at > now
     if not filter.empty:
@@ -37,7 +39,7 @@ def allowed(view: View, filter: Filter, now: int, metadata_keys: MetadataKeys) -
             mask &= np.isin(view.viewpoint, [VIEWPOINTS.index(name) for name in filter.viewpoints])
         for field, value in filter.metadata.items():
             having = np.zeros(len(view.keys), np.bool_)
-            having[view.places(metadata_keys(field, value))] = True
+            having[places_of(view, metadata_keys(field, value), strict=strict)] = True
             mask &= having
     return None if mask is None else mask & view.alive
 

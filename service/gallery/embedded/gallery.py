@@ -18,8 +18,9 @@ from service.gallery.embedded.columns import Columns, Keys, View
 from service.gallery.embedded.crops import CropStore
 from service.gallery.embedded.filtering import Mask, allowed
 from service.gallery.embedded.holdings import Held, Holdings, difference
+from service.gallery.embedded.moment import OutdatedError
 from service.gallery.embedded.rows import microseconds
-from service.gallery.embedded.searcher import OutdatedError, Searcher, no_such_item
+from service.gallery.embedded.searcher import Searcher, no_such_item
 from service.gallery.embedded.sizes import Kind, Sizes
 from service.gallery.embedded.steps import reached
 from service.gallery.embedded.summarising import summarise
@@ -29,7 +30,7 @@ from service.gallery.embedded.truth import Truth
 from service.gallery.embedded.upkeep import Chore, Upkeep
 from service.gallery.embedded.writer import Writer
 from service.gallery.engine import OnConflict
-from service.gallery.errors import BadItemError, NoSuchItemError, UnavailableError
+from service.gallery.errors import BadItemError, CorruptError, NoSuchItemError, UnavailableError
 from service.gallery.filters import Filter
 from service.gallery.items import Item, NewItem, check_id
 from service.gallery.reports import (
@@ -122,15 +123,18 @@ class EmbeddedGallery:
             raise BadItemError("a delete by an empty filter would delete everything: drop the gallery if that is meant")
         at = self._now()
 
-        def named(looked_up: Callable[[Sequence[str]], dict[str, int]]) -> dict[str, int]:
+        def named(looked_up: Callable[[Sequence[str]], dict[str, int]], strict: bool) -> dict[str, int]:
             if ids is not None:
                 return looked_up([check_id(id) for id in dict.fromkeys(ids)])
             assert filter is not None
-            keys = self._keys(filter, at)
-            return {item.id: key for key, item in self.truth.items(keys.tolist()).items()}
+            keys = self._keys(filter, at, strict)
+            items = self.truth.items(keys.tolist())
+            if strict and len(items) < len(keys):
+                raise OutdatedError
+            return {item.id: key for key, item in items.items()}
 
         def work(transaction: Transaction) -> tuple[dict[str, int], dict[str, int]]:
-            keys = named(transaction.keys_of)
+            keys = named(transaction.keys_of, False)
             held = self._holdings.now
             crops_before = len(transaction.orphaned_crops)
             feedback_before = transaction.forgotten_feedback
@@ -144,7 +148,11 @@ class EmbeddedGallery:
                 "feedback": transaction.forgotten_feedback - feedback_before,
             }
 
-        found, removed = (named(self.truth.keys_of), {}) if dry_run else self._writer.write(work)
+        removed: dict[str, int] = {}
+        if dry_run:
+            found = self._of_one_moment(lambda strict: named(self.truth.keys_of, strict))
+        else:
+            found, removed = self._writer.write(work)
         missing = () if ids is None else tuple(id for id in dict.fromkeys(ids) if id not in found)
         return DeleteReceipt(
             gallery=self.name,
@@ -176,10 +184,14 @@ class EmbeddedGallery:
     # ---- asking ------------------------------------------------------------------------------------------------------
 
     def search(self, search: Search) -> Answer:
+        return self._of_one_moment(lambda strict: self._searcher(strict).answer(search))
+
+    def _of_one_moment(self, ask: Callable[[bool], Result]) -> Result:
+        """What `ask(strict)` returns, asked again while something is written that it meets."""
         for _ in range(ATTEMPTS):
             before = self._taken_up_change, self.truth.change
             try:
-                return self._searcher().answer(search, strict=True)
+                return ask(True)
             except OutdatedError:
                 pass
             except RetrievalError:  # the same, met inside an index: an item went while it was asked about
@@ -187,46 +199,68 @@ class EmbeddedGallery:
                     raise  # nothing did
             self._wait_until_taken_up()
         # So much is written that each time something went. Between two commits nothing does.
-        return self._writer.alone(lambda: self._searcher().answer(search, strict=False))
+        return self._writer.alone(lambda: ask(False))
 
-    def _searcher(self) -> Searcher:
+    def _searcher(self, strict: bool) -> Searcher:
         held, view = self._holdings.now, self._columns.view
-        now = microseconds(self._now())
-        return Searcher(self.name, self.settings, self.truth, self._superseded, held, view, now, self._why_no_graph())
+        return Searcher(
+            self.name,
+            self.settings,
+            self.truth,
+            self._superseded,
+            held,
+            view,
+            microseconds(self._now()),
+            self._why_no_graph(),
+            strict=strict,
+        )
 
     def get(self, id: str, vector: bool) -> Item:
-        key = self.truth.key_of(check_id(id))
-        item = None if key is None else self.truth.items([key], vectors=vector).get(key)
-        if item is None or (item.expires_at is not None and item.expires_at <= self._now()):
+        found = self.truth.item(check_id(id), vector)
+        if found is None or (found[1].expires_at is not None and found[1].expires_at <= self._now()):
             raise no_such_item(self.name, id)
-        return item
+        return found[1]
 
     def crop(self, id: str) -> bytes:
         item = self.get(id, vector=False)
+        while True:
+            try:
+                return self._crop_of(item)
+            except CorruptError:
+                there = self.get(id, vector=False)  # or it was deleted meanwhile, with its picture
+                if there.crop_sha256 == item.crop_sha256:
+                    raise
+                item = there
+
+    def _crop_of(self, item: Item) -> bytes:
         if not item.has_crop or item.crop_sha256 is None:
             reason = (
                 "it was added without its picture" if self.settings.store_crops else "this gallery keeps no pictures"
             )
-            raise NoSuchItemError(f"there is no picture of item {id!r} in gallery {self.name!r}: {reason}")
+            raise NoSuchItemError(f"there is no picture of item {item.id!r} in gallery {self.name!r}: {reason}")
         return self.crops.get(item.crop_sha256)
 
     def page(self, filter: Filter, cursor: str | None, limit: int, vectors: bool) -> Page:
         if limit < 1:
             raise BadItemError(f"limit is {limit}: ask for at least 1 item")
-        keys = self._keys(filter, self._now())
-        keys = keys[keys > _after(cursor)]
-        items = self.truth.items(keys[:limit].tolist(), vectors=vectors)
-        more = len(keys) > limit
-        return Page(
-            items=tuple(items[key] for key in keys[:limit].tolist() if key in items),
-            cursor=str(int(keys[limit - 1])) if more else None,
-        )
+        after = _after(cursor)
+
+        def ask(strict: bool) -> Page:
+            keys = self._keys(filter, self._now(), strict)
+            keys = keys[keys > after]
+            items = self.truth.items(keys[:limit].tolist(), vectors=vectors)
+            if strict and len(items) < min(len(keys), limit):
+                raise OutdatedError
+            cursor = str(int(keys[limit - 1])) if len(keys) > limit else None
+            return Page(items=tuple(items.values()), cursor=cursor)
+
+        return self._of_one_moment(ask)
 
     def count(self, filter: Filter) -> int:
-        return len(self._keys(filter, self._now()))
+        return self._of_one_moment(lambda strict: len(self._keys(filter, self._now(), strict)))
 
     def summary(self, filter: Filter) -> GallerySummary:
-        view, mask = self._allowed(filter, self._now())
+        view, mask = self._of_one_moment(lambda strict: self._allowed(filter, self._now(), strict))
         return summarise(self.name, view, mask)
 
     def feedback(self) -> tuple[Feedback, ...]:
@@ -317,14 +351,14 @@ class EmbeddedGallery:
         """The time, which does not go back behind the last write: what has expired stays so."""
         return max(datetime.now(UTC), self.truth.latest_time())
 
-    def _keys(self, filter: Filter, at: datetime) -> Keys:
-        view, mask = self._allowed(filter, at)
+    def _keys(self, filter: Filter, at: datetime, strict: bool) -> Keys:
+        view, mask = self._allowed(filter, at, strict)
         return view.keys[mask]
 
-    def _allowed(self, filter: Filter, at: datetime) -> tuple[View, Mask]:
+    def _allowed(self, filter: Filter, at: datetime, strict: bool) -> tuple[View, Mask]:
         """The columns, and which places of them the filter allows at that time."""
         view = self._columns.view
-        mask = allowed(view, filter, microseconds(at), self.truth.keys_with_metadata)
+        mask = allowed(view, filter, microseconds(at), self.truth.keys_with_metadata, strict=strict)
         return view, view.alive if mask is None else mask
 
     def _load(self) -> Held:

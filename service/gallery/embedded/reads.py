@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -83,13 +83,20 @@ class Reads:
 
     def items(self, keys: Sequence[int] | Keys, vectors: bool = False) -> dict[int, Item]:
         """Those of the items that are there, by key, in the order asked for."""
-        columns, joined = ITEM_COLUMNS + ", items.seal", "JOIN items ON items.key = wanted.value"
+        return self._items("key", [int(key) for key in keys], vectors)
+
+    def item(self, id: str, vector: bool = False) -> tuple[int, Item] | None:
+        """The item of that id and its key. To ask for the key and then for its item may miss one that is replaced."""
+        return next(iter(self._items("id", [id], vector).items()), None)
+
+    def _items(self, by: Literal["key", "id"], wanted: Sequence[int] | Sequence[str], vectors: bool) -> dict[int, Item]:
+        columns, joined = ITEM_COLUMNS + ", items.seal", f"JOIN items ON items.{by} = wanted.value"
         if vectors:
             columns, joined = columns + ", vector", joined + " JOIN vectors ON vectors.key = items.key"
         with self._database.reading() as connection:
             found = connection.execute(
                 f"SELECT {columns} FROM json_each(?) AS wanted CROSS {joined}",
-                (json.dumps([int(key) for key in keys]),),
+                (json.dumps(wanted, ensure_ascii=False),),
             ).fetchall()
         last = len(Stored._fields)
         items: dict[int, Item] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from retrieval import NOBODY, Ranking, ReciprocalGraph, rank_local
 from service.gallery.embedded.columns import UNKNOWN, Keys, View
 from service.gallery.embedded.filtering import Mask, allowed, same_camera_nearby
 from service.gallery.embedded.holdings import Held, Vectors
+from service.gallery.embedded.moment import OutdatedError, places_of
 from service.gallery.embedded.rows import microseconds
 from service.gallery.embedded.superseded import Superseded, items_of
 from service.gallery.embedded.truth import Truth
@@ -42,12 +43,8 @@ class Target:
     hidden: int
 
 
-class OutdatedError(Exception):
-    """An item went away while it was being found; asked again, the search finds what took its place."""
-
-
 class Searcher:
-    """`held` and `view` are of one moment; the truth may be a few commits further, which only ever takes items away."""
+    """`held` and `view` are of one moment; the truth may be a few commits further: see `moment.py`."""
 
     def __init__(
         self,
@@ -59,13 +56,16 @@ class Searcher:
         view: View,
         now: int,
         missing: str,
+        *,
+        strict: bool,
     ) -> None:
+        """strict: whether to raise OutdatedError where something was written since `held` and `view` were looked at,
+        rather than leave out what has gone."""
         self._gallery, self._settings, self._truth, self._superseded = gallery, settings, truth, superseded
-        self._held, self._view, self._now = held, view, now
+        self._held, self._view, self._now, self._strict = held, view, now, strict
         self._missing_graph = missing  # why there is no graph, in a sentence
 
-    def answer(self, search: Search, *, strict: bool) -> Answer:
-        """`strict` raises OutdatedError rather than leave out what has gone since the search began."""
+    def answer(self, search: Search) -> Answer:
         change = self._truth.change
         laps = _Laps()
         target = self._target(search.probe)
@@ -78,7 +78,7 @@ class Searcher:
         mode, reason = self._mode(search)
         exact = search.exact or self._held.approximate is None
         kept, exhausted = self._fill(target, search, keys, mode, exact, laps)
-        hits = self._hits(kept, target, search, strict, laps)
+        hits = self._hits(kept, target, search, laps)
         graph = self._held.graph
         applied = mode != "off" and len(self._held.table) > 0
         return Answer(
@@ -144,6 +144,7 @@ class Searcher:
             return set(), set()
         verdicts = {pair.item: pair.verdict for pair in pairs}
         keys = self._truth.keys_of(list(verdicts))
+        self._places(list(keys.values()))
         same = {key for id, key in keys.items() if verdicts[id] == "same"}
         different = sorted(key for id, key in keys.items() if verdicts[id] == "different")
         # A track shows one person all along, so what is said of one of its items holds for all.
@@ -152,14 +153,17 @@ class Searcher:
         return same, set(self._view.keys[others].tolist())
 
     def _item(self, id: str) -> tuple[Item, int, int]:
-        key = self._truth.key_of(id)
-        place = self._view.places([key]) if key is not None else np.empty(0, np.intp)
-        if key is None or not len(place) or self._view.expires_at[place[0]] <= self._now:
+        found = self._truth.item(id, vector=True)
+        if found is None:
             raise no_such_item(self._gallery, id)
-        item = self._truth.items([key], vectors=True).get(key)
-        if item is None:
+        key, item = found
+        place = self._places([key])
+        if not len(place) or self._view.expires_at[place[0]] <= self._now:
             raise no_such_item(self._gallery, id)
         return item, key, int(place[0])
+
+    def _places(self, keys: Sequence[int]) -> npt.NDArray[np.intp]:
+        return places_of(self._view, keys, strict=self._strict)
 
     def _mates(self, places: npt.NDArray[np.intp], columns: Iterable[str]) -> npt.NDArray[np.intp]:
         """The places of those that share a label with one of these, themselves included."""
@@ -173,14 +177,16 @@ class Searcher:
         return np.flatnonzero(found & self._view.alive)
 
     def _ids(self, keys: Keys) -> list[str]:
-        return [item.id for item in self._truth.items(keys.tolist()).values()]
+        return [item.id for item in items_of(self._truth, self._superseded, keys.tolist(), False).values()]
 
     def _fused(self, vectors: Vectors, weights: npt.NDArray[np.floating], confirmed: list[int]) -> Vectors:
         """One vector of a person: the weighted mean of the crops and of the items confirmed to be the same."""
         total = (vectors.astype(np.float64) * (weights / weights.sum())[:, None]).sum(axis=0)
         if confirmed:
-            there = self._view.keys[self._view.places(confirmed)].tolist()
-            for item in self._truth.items(there, vectors=True).values():
+            items = self._truth.items(self._view.keys[self._view.places(confirmed)], vectors=True)
+            if self._strict and len(items) < len(confirmed):
+                raise OutdatedError
+            for item in items.values():
                 assert item.vector is not None
                 total = total + item.vector
         length = float(np.linalg.norm(total))
@@ -189,7 +195,7 @@ class Searcher:
         return np.asarray(total / length, np.float32)[None]
 
     def _mask(self, search: Search, target: Target) -> Mask | None:
-        mask = allowed(self._view, search.filter, self._now, self._truth.keys_with_metadata)
+        mask = allowed(self._view, search.filter, self._now, self._truth.keys_with_metadata, strict=self._strict)
         window = search.exclude_same_camera_within_s
         if window is None:
             return mask
@@ -340,10 +346,10 @@ class Searcher:
                     break
         return np.asarray(kept, np.intp)
 
-    def _hits(self, found: _Found, target: Target, search: Search, strict: bool, laps: _Laps) -> tuple[Hit, ...]:
+    def _hits(self, found: _Found, target: Target, search: Search, laps: _Laps) -> tuple[Hit, ...]:
         items = items_of(self._truth, self._superseded, found.keys.tolist(), search.include_vectors)
         there = [place for place, key in enumerate(found.keys.tolist()) if key in items]
-        if strict and len(there) < len(found.keys):
+        if self._strict and len(there) < len(found.keys):
             raise OutdatedError
         explanations = self._explanations(found.keys[there], target, search)
         hits: list[Hit] = []
