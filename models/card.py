@@ -106,6 +106,28 @@ class Rerank(Section):
     lam: Fraction
 
 
+class GroupScores(Section):
+    """mAP of query group x gallery group, such as viewpoints or cameras: where a model is good, and where it is not.
+
+    A row asks with the pictures of one group, a column keeps the gallery's pictures of one. Null: nothing to find.
+    """
+
+    names: tuple[Words, ...] = Field(min_length=1)
+    mean_ap: tuple[tuple[Fraction | None, ...], ...]
+    queries: tuple[tuple[Count, ...], ...]
+    """Those behind each number."""
+    source: Words
+    """Who says which group a picture is of."""
+
+    @model_validator(mode="after")
+    def _is_square(self) -> Self:
+        for key, table in (("mean_ap", self.mean_ap), ("queries", self.queries)):
+            shape = [len(row) for row in table]
+            if shape != [len(self.names)] * len(self.names):
+                raise ValueError(f"{key} has rows of {shape}, but {len(self.names)} groups have names")
+        return self
+
+
 class Result(Section):
     """One line of a benchmark table. All scores are fractions in [0, 1], not percentages."""
 
@@ -118,6 +140,10 @@ class Result(Section):
     cmc_5: Fraction
     cmc_10: Fraction
     minp: Fraction
+    mean_ap_trapezoid: Fraction | None = None
+    """mAP by the other definition in use, that of Market-1501's own code."""
+    by_viewpoint: GroupScores | None = None
+    by_camera: GroupScores | None = None
     rerank: Rerank | None = None
     command: Words
     """What to run to see these numbers again."""

@@ -6,7 +6,15 @@ import torch
 
 from training.checkpoint import read_checkpoint
 from training.data import CropCache, Dataset
-from training.evaluation import EmbeddedSplit, Trial, Views, evaluate, evaluation_as_json, labels_of
+from training.evaluation import (
+    EmbeddedSplit,
+    Trial,
+    camera_groups,
+    evaluate,
+    evaluation_as_json,
+    labels_of,
+    view_groups,
+)
 from training.feeding import CropFeed
 from training.run_folder import RunFolder
 from training.trained import read_trained
@@ -31,15 +39,14 @@ def _trial(validation: Validation, asked: Any, kept: Any) -> Trial:
     query, gallery = EmbeddedSplit(validation.query, asked), EmbeddedSplit(validation.gallery, kept)
     cameras_known = query.split.cameras is not None and gallery.split.cameras is not None
     query_labels, gallery_labels = labels_of(query.split, gallery.split, ignore_cameras=not cameras_known)
-    views = Views(query.split.views, gallery.split.views, source="labels of the dataset")
-    labelled = (views.query >= 0).any() and (views.gallery >= 0).any()
     return Trial(
         query=query,
         gallery=gallery,
         query_labels=query_labels,
         gallery_labels=gallery_labels,
         ignore_cameras=not cameras_known,
-        views=views if labelled else None,
+        views=view_groups(query.split, gallery.split),
+        cameras=camera_groups(query.split, gallery.split),
         junk=0,
         junk_pictures=None,
         multi_query=None,

@@ -1,6 +1,6 @@
 """README.md of a bundle, written from its card: for the person who finds the folder."""
 
-from models import CARD_FILE, Calibration, Card, Result
+from models import CARD_FILE, Calibration, Card, GroupScores, Result
 
 MARK = f"<!-- vantage-train writes this page from {CARD_FILE}; what is changed here by hand is lost -->"
 """Stands in the pages that may be written anew. Pages without it were written by somebody and are left alone."""
@@ -14,6 +14,7 @@ def bundle_readme(card: Card) -> str:
         _terms(card),
         _contract(card),
         _results(card),
+        *_where_it_fails(card),
         _scores(card.calibration, card.uncalibrated_because),
         _making(card),
     ]
@@ -60,8 +61,8 @@ def _results(card: Card) -> str:
     rows = [
         "## Results",
         "",
-        "| dataset | re-ranking | mAP | CMC-1 | CMC-5 | CMC-10 | mINP |",
-        "|---|---|---|---|---|---|---|",
+        "| dataset | re-ranking | mAP | mAP, trapezoid | CMC-1 | CMC-5 | CMC-10 | mINP |",
+        "|---|---|---|---|---|---|---|---|",
         *(_row(line) for line in card.results),
     ]
     notes = [f"* {line.protocol}; AP {line.average_precision}:\n  `{line.command}`" for line in card.results]
@@ -74,8 +75,47 @@ def _row(line: Result) -> str:
         if line.rerank is None
         else f"{line.rerank.mode} ({line.rerank.k1}, {line.rerank.k2}, {line.rerank.lam:g})"
     )
-    scores = (line.mean_ap, line.cmc_1, line.cmc_5, line.cmc_10, line.minp)
-    return f"| {_cell(line.dataset)} | {_cell(rerank)} | " + " | ".join(f"{score:.2%}" for score in scores) + " |"
+    scores = (line.mean_ap, line.mean_ap_trapezoid, line.cmc_1, line.cmc_5, line.cmc_10, line.minp)
+    return f"| {_cell(line.dataset)} | {_cell(rerank)} | " + " | ".join(map(_percent, scores)) + " |"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.2%}"
+
+
+def _where_it_fails(card: Card) -> list[str]:
+    """The tables of groups, each with the words of its worst cell; nothing where none was measured."""
+    tables = [
+        (line, what, told)
+        for line in card.results
+        for what, told in (("viewpoint", line.by_viewpoint), ("camera", line.by_camera))
+        if told is not None and any(ap is not None for row in told.mean_ap for ap in row)
+    ]
+    return ["\n\n".join(["## Where it fails", *(_groups(*table) for table in tables)])] if tables else []
+
+
+def _groups(line: Result, what: str, told: GroupScores) -> str:
+    measured = [
+        (ap, queries, asked, kept)
+        for asked, aps, counts in zip(told.names, told.mean_ap, told.queries, strict=True)
+        for kept, ap, queries in zip(told.names, aps, counts, strict=True)
+        if ap is not None
+    ]
+    worst, best = min(measured), max(measured)
+    words = (
+        f"By {what} on {line.dataset}, without re-ranking: a row asks with the pictures of one {what}, a column keeps "
+        f"the gallery's pictures of one; mAP, in brackets the queries. Worst is {worst[2]} to {worst[3]} with "
+        f"{worst[0]:.1%}, best {best[2]} to {best[3]} with {best[0]:.1%}. Which picture is of which {what} say the "
+        f"{told.source}."
+    )
+    rows = [
+        f"| {asked} | "
+        + " | ".join("-" if ap is None else f"{ap:.1%} ({count:,})" for ap, count in zip(aps, counts, strict=True))
+        + " |"
+        for asked, aps, counts in zip(told.names, told.mean_ap, told.queries, strict=True)
+    ]
+    head = [f"| asked | {' | '.join(told.names)} |", "|---" * (len(told.names) + 1) + "|"]
+    return "\n".join([words, "", *head, *rows])
 
 
 def _cell(text: str) -> str:

@@ -16,10 +16,18 @@ from training.evaluation.distances import RERANKS, DistanceRows, Rerank
 from training.evaluation.embedding import EmbeddedSplit, embed_split
 from training.evaluation.errors import EvaluationError
 from training.evaluation.evaluate import Evaluation, evaluate
+from training.evaluation.group_table import GroupTable, GroupTally
 from training.evaluation.strangers import unknown_queries
 from training.evaluation.table import render_evaluation
-from training.evaluation.trial import Trial, Views, labels_of, open_trial, require_searchable
-from training.evaluation.view_table import ViewTable, ViewTally
+from training.evaluation.trial import (
+    Groups,
+    Trial,
+    camera_groups,
+    labels_of,
+    open_trial,
+    require_searchable,
+    view_groups,
+)
 
 __all__ = [
     "RERANKS",
@@ -29,13 +37,14 @@ __all__ = [
     "EmbeddedSplit",
     "Evaluation",
     "EvaluationError",
+    "GroupTable",
+    "GroupTally",
+    "Groups",
     "Pairs",
     "Rerank",
     "Trial",
-    "ViewTable",
-    "ViewTally",
-    "Views",
     "calibrate",
+    "camera_groups",
     "dataset_title",
     "embed_split",
     "evaluate",
@@ -52,5 +61,6 @@ __all__ = [
     "result_of",
     "section_of",
     "unknown_queries",
+    "view_groups",
     "with_result",
 ]

@@ -4,11 +4,10 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from training.data import VIEWPOINTS
 from training.evaluation.describe import protocol, rerank_words
 from training.evaluation.evaluate import Evaluation
+from training.evaluation.group_table import GroupTable
 from training.evaluation.strangers import HOW
-from training.evaluation.view_table import ViewTable
 
 
 def evaluation_as_json(evaluation: Evaluation) -> dict[str, Any]:
@@ -46,24 +45,25 @@ def evaluation_as_json(evaluation: Evaluation) -> dict[str, Any]:
         "verification": [asdict(point) | {"threshold": _finite(point.threshold)} for point in evaluation.verification],
         "open_set": None if evaluation.open_set is None else asdict(evaluation.open_set) | {"how": HOW},
         "open_set_reason": evaluation.open_set_reason,
-        "viewpoints": None if evaluation.views is None else _views(evaluation.views),
+        "viewpoints": None if evaluation.views is None else _groups(evaluation.views, "view"),
+        "cameras": None if evaluation.cameras is None else _groups(evaluation.cameras, "camera"),
     }
 
 
-def _views(table: ViewTable) -> dict[str, Any]:
+def _groups(table: GroupTable, what: str) -> dict[str, Any]:
     def rows(values: list[list[float]]) -> dict[str, dict[str, float | None]]:
         return {
-            asked: {kept: _finite(value) for kept, value in zip(VIEWPOINTS, row, strict=True)}
-            for asked, row in zip(VIEWPOINTS, values, strict=True)
+            asked: {kept: _finite(value) for kept, value in zip(table.names, row, strict=True)}
+            for asked, row in zip(table.names, values, strict=True)
         }
 
     return {
         "source": table.source,
         "map_step": rows(table.mean_ap.tolist()),
         "queries": rows(table.queries.tolist()),
-        "gallery": dict(zip(VIEWPOINTS, table.gallery.tolist(), strict=True)),
-        "same_view": _finite(table.same_view),
-        "cross_view": _finite(table.cross_view),
+        "gallery": dict(zip(table.names, table.gallery.tolist(), strict=True)),
+        f"same_{what}": _finite(table.same),
+        f"cross_{what}": _finite(table.cross),
     }
 
 

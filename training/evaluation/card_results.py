@@ -1,8 +1,13 @@
 """An evaluation as a line of the model's card."""
 
-from models import Card, Rerank, Result
+from math import isnan
+
+from models import Card, GroupScores, Rerank, Result
 from training.evaluation.describe import STEP_AP, protocol
 from training.evaluation.evaluate import Evaluation
+from training.evaluation.group_table import GroupTable
+
+_MOST_GROUPS = 16
 
 
 def result_of(evaluation: Evaluation, *, dataset: str, command: str, precision: str | None = None) -> Result:
@@ -21,8 +26,23 @@ def result_of(evaluation: Evaluation, *, dataset: str, command: str, precision: 
         cmc_5=ranking.rank5,
         cmc_10=ranking.rank10,
         minp=ranking.minp,
+        mean_ap_trapezoid=ranking.map_trapezoid,
+        # What the network itself finds hard; re-ranked, the tables say much the same, and cards stay readable.
+        by_viewpoint=None if rerank else _scores(evaluation.views),
+        by_camera=None if rerank else _scores(evaluation.cameras),
         rerank=rerank,
         command=command,
+    )
+
+
+def _scores(table: GroupTable | None) -> GroupScores | None:
+    if table is None or len(table.names) > _MOST_GROUPS:
+        return None
+    return GroupScores(
+        names=table.names,
+        mean_ap=tuple(tuple(None if isnan(ap) else ap for ap in row) for row in table.mean_ap.tolist()),
+        queries=tuple(tuple(row) for row in table.queries.tolist()),
+        source=table.source,
     )
 
 

@@ -1,5 +1,6 @@
 """From a trial to its scores: ranking, verification, open set and viewpoints."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +17,10 @@ from retrieval import (
     ranking_metrics,
     tpr_at_fpr,
 )
-from training.evaluation.distances import DistanceRows, Rerank
+from training.evaluation.distances import DistanceRows, Floats, Rerank
+from training.evaluation.group_table import GroupTable, GroupTally
 from training.evaluation.strangers import unknown_queries
 from training.evaluation.trial import Trial
-from training.evaluation.view_table import ViewTable, ViewTally
 
 FALSE_ACCEPT_RATES = (1e-2, 1e-3, 1e-4)
 FALSE_ALARM_RATES = (0.1, 0.01)
@@ -34,7 +35,7 @@ class Evaluation:
     always, since a threshold is put on a score and a re-ranked distance is none.
     verification: the operating points at false-accept rates 1e-2, 1e-3 and 1e-4. histogram: the pairs behind them.
     open_set: None where too few people are queried; open_set_reason then says so.
-    views: None where nobody knows viewpoints.
+    views, cameras: by viewpoint and by camera; None where those are not known.
     """
 
     trial: Trial
@@ -46,7 +47,8 @@ class Evaluation:
     histogram: ScoreHistogram
     open_set: OpenSetMetrics | None
     open_set_reason: str | None
-    views: ViewTable | None
+    views: GroupTable | None
+    cameras: GroupTable | None
 
 
 def evaluate(
@@ -57,9 +59,13 @@ def evaluate(
     distances = DistanceRows(trial.query.vectors, trial.gallery.vectors, rerank, settings, local_top)
     plain = DistanceRows(trial.query.vectors, trial.gallery.vectors)
     query, gallery = trial.query_labels, trial.gallery_labels
-    tally = None if trial.views is None else ViewTally(trial, trial.views)
+    by_view = None if trial.views is None else GroupTally(trial, trial.views)
+    by_camera = None if trial.cameras is None else GroupTally(trial, trial.cameras)
+    watched: Iterable[Floats] = distances
+    for tally in (by_view, by_camera):
+        watched = watched if tally is None else tally.watch(watched)
     ranking = ranking_metrics(
-        distances if tally is None else tally.watch(distances),
+        watched,
         query,
         gallery,
         ignore_cameras=trial.ignore_cameras,
@@ -77,7 +83,8 @@ def evaluate(
         histogram=histogram,
         open_set=open_set,
         open_set_reason=reason,
-        views=None if tally is None else tally.table(),
+        views=None if by_view is None else by_view.table(),
+        cameras=None if by_camera is None else by_camera.table(),
     )
 
 

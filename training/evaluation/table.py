@@ -2,18 +2,19 @@
 
 import math
 
+import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from retrieval.calibration import FEWEST_FALSE_ACCEPTS
-from training.data import VIEWPOINTS
 from training.evaluation.describe import STEP_AP, TRAPEZOID_AP, protocol, rerank_words
 from training.evaluation.evaluate import Evaluation
+from training.evaluation.group_table import GroupTable
 from training.evaluation.strangers import HOW
-from training.evaluation.view_table import ViewTable
 
 _UNREADABLE_SHOWN = 20
+_PAIRS_SHOWN = 5
 
 
 def render_evaluation(evaluation: Evaluation, title: str, precision: str | None = None) -> RenderableType:
@@ -30,6 +31,7 @@ def render_evaluation(evaluation: Evaluation, title: str, precision: str | None 
         *_open_set(evaluation),
         Text(),
         *_views(evaluation.views),
+        *_cameras(evaluation.cameras),
         *_left_out(evaluation),
     ]
     return Group(*parts)
@@ -84,21 +86,34 @@ def _open_set(evaluation: Evaluation) -> list[RenderableType]:
     return [table, Text(HOW, style="dim")]
 
 
-def _views(views: ViewTable | None) -> list[RenderableType]:
+def _views(views: GroupTable | None) -> list[RenderableType]:
     if views is None:
         return [Text("viewpoints: neither the dataset nor the model tells them (add viewpoints=FILE to the spec)")]
-    table = _grid("mAP by viewpoint", *(f"{view} gallery" for view in VIEWPOINTS), words=0)
-    for view, scores, queries in zip(VIEWPOINTS, views.mean_ap, views.queries, strict=True):
+    table = _grid("mAP by viewpoint", *(f"{view} gallery" for view in views.names), words=0)
+    for view, scores, queries in zip(views.names, views.mean_ap, views.queries, strict=True):
         cells = (f"{percent(score)} ({count:,})" for score, count in zip(scores, queries, strict=True))
         table.add_row(f"{view} query", *cells)
     table.add_row("pictures kept", *(f"{count:,}" for count in views.gallery))
     return [
         table,
-        Text(f"same view {percent(views.same_view)}, other views {percent(views.cross_view)}; in brackets the queries"),
+        Text(f"same view {percent(views.same)}, other views {percent(views.cross)}; in brackets the queries"),
         Text(
             f"viewpoints are {views.source}; in a cell, only gallery pictures of that viewpoint are kept", style="dim"
         ),
     ]
+
+
+def _cameras(cameras: GroupTable | None) -> list[RenderableType]:
+    """The pairs on which it does worst; there may be hundreds."""
+    if cameras is None or not np.isfinite(cameras.mean_ap).any():
+        return []
+    table = _grid("hardest camera pairs", "mAP", "queries", words=0)
+    hardest = np.argsort(cameras.mean_ap, axis=None, kind="stable")[:_PAIRS_SHOWN]
+    for asked, kept in zip(*np.unravel_index(hardest, cameras.mean_ap.shape), strict=True):
+        if np.isfinite(cameras.mean_ap[asked, kept]):
+            words = f"asked in {cameras.names[asked]}, found in {cameras.names[kept]}"
+            table.add_row(words, percent(cameras.mean_ap[asked, kept]), f"{cameras.queries[asked, kept]:,}")
+    return [Text(), table]
 
 
 def _left_out(evaluation: Evaluation) -> list[RenderableType]:

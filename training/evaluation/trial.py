@@ -7,21 +7,23 @@ from numpy.typing import NDArray
 
 from models import Session
 from retrieval import Labels
-from training.data import Dataset, Split
+from training.data import VIEWPOINTS, Dataset, Split
 from training.evaluation.embedding import EmbeddedSplit, Progress, embed_split
 from training.evaluation.errors import EvaluationError
 from training.evaluation.multi_query import pooled_queries
 
 UNKNOWN_VIEW = -1
+LABELS = "labels of the dataset"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Views:
-    """Which side of the person each picture shows: 0 front, 1 side, 2 back, -1 not known.
+class Groups:
+    """Which of the groups that `names` names each picture is of, such as viewpoints or cameras; -1: not known.
 
     query, gallery: int64 (Q,) and (G,). source: who says so, a few words.
     """
 
+    names: tuple[str, ...]
     query: NDArray[np.int64]
     gallery: NDArray[np.int64]
     source: str
@@ -32,7 +34,8 @@ class Trial:
     """Queries and a gallery, junk apart.
 
     query_labels, gallery_labels: persons and cameras as integers; cameras are None where they are ignored.
-    views: None where neither the dataset nor the model knows viewpoints.
+    views: by viewpoint; None where neither the dataset nor the model knows those. cameras: by camera; None where those
+    are not known or do not matter.
     junk: gallery pictures with the junk label; they take part in nothing. junk_pictures: their embeddings, if wanted.
     multi_query: pictures that were pooled into the queries; None: each query is one picture.
     multi_query_alone: queries for which there was nothing to pool.
@@ -44,7 +47,8 @@ class Trial:
     query_labels: Labels
     gallery_labels: Labels
     ignore_cameras: bool
-    views: Views | None
+    views: Groups | None
+    cameras: Groups | None
     junk: int
     junk_pictures: EmbeddedSplit | None
     multi_query: int | None
@@ -111,6 +115,7 @@ def open_trial(
         gallery_labels=gallery_labels,
         ignore_cameras=ignore_cameras,
         views=_views(query, gallery),
+        cameras=None if ignore_cameras else camera_groups(query.split, gallery.split),
         junk=len(junk),
         junk_pictures=embedded(junk, "junk") if keep_junk and junk else None,
         multi_query=pooled,
@@ -133,10 +138,29 @@ def _codes(query: NDArray[np.str_], gallery: NDArray[np.str_]) -> tuple[NDArray[
     return codes[: len(query)], codes[len(query) :]
 
 
-def _views(query: EmbeddedSplit, gallery: EmbeddedSplit) -> Views | None:
-    labelled = query.split.views, gallery.split.views
-    if all((views != UNKNOWN_VIEW).any() for views in labelled):
-        return Views(*labelled, source="labels of the dataset")
-    if query.viewpoints is None or gallery.viewpoints is None:
+def view_groups(query: Split, gallery: Split) -> Groups | None:
+    """Front, side and back as the dataset tells them; None where it does not."""
+    if all((split.views != UNKNOWN_VIEW).any() for split in (query, gallery)):
+        return Groups(VIEWPOINTS, query.views, gallery.views, source=LABELS)
+    return None
+
+
+def camera_groups(query: Split, gallery: Split) -> Groups | None:
+    """None where a camera is not known."""
+    if query.cameras is None or gallery.cameras is None:
         return None
-    return Views(query.viewpoints.argmax(axis=1), gallery.viewpoints.argmax(axis=1), source="the model's own answers")
+    names = np.unique(np.concatenate([query.cameras, gallery.cameras]))
+    return Groups(
+        tuple(str(name) for name in names),
+        np.searchsorted(names, query.cameras),
+        np.searchsorted(names, gallery.cameras),
+        source=LABELS,
+    )
+
+
+def _views(query: EmbeddedSplit, gallery: EmbeddedSplit) -> Groups | None:
+    labelled = view_groups(query.split, gallery.split)
+    if labelled is not None or query.viewpoints is None or gallery.viewpoints is None:
+        return labelled
+    own = query.viewpoints.argmax(axis=1), gallery.viewpoints.argmax(axis=1)
+    return Groups(VIEWPOINTS, *own, source="the model's own answers")

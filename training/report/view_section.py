@@ -2,25 +2,24 @@
 
 import math
 
-from training.data import VIEWPOINTS
-from training.evaluation import ViewTable
+from training.evaluation import GroupTable
 from training.report.section import Section
 
 
-def view_section(table: ViewTable) -> Section:
+def view_section(table: GroupTable) -> Section:
     """A matrix of mAP, shaded by its value."""
     head = "".join(
         f'<th scope="col">{view}<small>{count:,} pictures</small></th>'
-        for view, count in zip(VIEWPOINTS, table.gallery.tolist(), strict=True)
+        for view, count in zip(table.names, table.gallery.tolist(), strict=True)
     )
     rows = "".join(
         f'<tr><th scope="row">asked: {view}</th>{"".join(map(_cell, scores, counts))}</tr>'
-        for view, scores, counts in zip(VIEWPOINTS, table.mean_ap.tolist(), table.queries.tolist(), strict=True)
+        for view, scores, counts in zip(table.names, table.mean_ap.tolist(), table.queries.tolist(), strict=True)
     )
     body = f'<table class="matrix"><tr><th>found among:</th>{head}</tr>{rows}</table>'
     means = [
         f"{words} {100 * value:.1f} %"
-        for words, value in (("the same side", table.same_view), ("another side", table.cross_view))
+        for words, value in (("the same side", table.same), ("another side", table.cross))
         if math.isfinite(value)
     ]
     return Section(

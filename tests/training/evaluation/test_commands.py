@@ -71,6 +71,28 @@ def test_results_go_into_the_card_once_for_each_way_of_asking(run, linear_model,
     assert results[1].command == f"vantage-train evaluate {model.path} --data {data} --rerank exact"
     assert results[3].command.endswith("--rerank local --top 9")
     assert results[0].mean_ap != results[1].mean_ap
+    assert results[0].mean_ap_trapezoid != results[0].mean_ap
+    assert [result.by_camera is not None for result in results] == [True, False, True, False]
+
+
+def test_the_page_of_a_bundle_says_between_which_views_and_cameras_it_fails(run, linear_model, colourful_market):
+    model, root = linear_model(viewpoint=True), colourful_market(viewpoints=True)
+    data = f"market1501:{root},viewpoints={root / 'viewpoints.csv'}"
+    text = text_of(run("evaluate", model.path, "--data", data, "--write-card", "--device", "cpu"))
+    assert "hardest camera pairs" in text
+    card = Card.load(model.path / "card.json")
+    page = bundle_readme(card)
+    told = card.results[0].by_viewpoint
+    assert told.names == ("front", "side", "back")
+    worst = min(ap for row in told.mean_ap for ap in row if ap is not None)
+    assert f"with {worst:.1%}, best" in page
+    for asked, aps, counts in zip(told.names, told.mean_ap, told.queries, strict=True):
+        cells = " | ".join(
+            "-" if ap is None else f"{ap:.1%} ({count:,})" for ap, count in zip(aps, counts, strict=True)
+        )
+        assert f"| {asked} | {cells} |" in page
+    assert "a row asks with the pictures of one camera" in page
+    assert f"| {card.results[0].mean_ap:.2%} | {card.results[0].mean_ap_trapezoid:.2%} |" in page
 
 
 def test_a_page_that_was_written_from_the_card_follows_it_and_others_are_left_alone(

@@ -162,8 +162,30 @@ def test_the_view_table_keeps_one_view_of_the_gallery_at_a_time(linear_model, co
             assert table.queries[query_view, gallery_view] == len(mine)
             assert table.mean_ap[query_view, gallery_view] == pytest.approx(np.mean(mine), abs=1e-12)
             (same if query_view == gallery_view else cross).extend(mine)
-    assert table.same_view == pytest.approx(np.mean(same), abs=1e-12)
-    assert table.cross_view == pytest.approx(np.mean(cross), abs=1e-12)
+    assert table.same == pytest.approx(np.mean(same), abs=1e-12)
+    assert table.cross == pytest.approx(np.mean(cross), abs=1e-12)
+
+
+def test_the_camera_table_keeps_one_camera_of_the_gallery_at_a_time(linear_model, colourful_market):
+    model, root = linear_model(), colourful_market()
+    dataset = load_dataset(f"market1501:{root}")
+    table = evaluate(open_trial(session_of(model), dataset), "online").cameras
+    assert table.names == tuple(sorted(set(dataset.query.cameras) | set(dataset.gallery.cameras)))
+    plain = evaluate(open_trial(session_of(model), dataset)).cameras
+    assert not np.isfinite(np.diag(plain.mean_ap)).any()  # finds in the query's own camera do not count
+    cross = []
+    for place, camera in enumerate(table.names):
+        kept = set(np.flatnonzero(dataset.gallery.cameras == camera).tolist())
+        scores, _, _ = literal(model, dataset, gallery_rows=kept)
+        for asked_place, asked in enumerate(table.names):
+            mine = [score[0] for q, score in scores.items() if dataset.query.cameras[q] == asked]
+            assert plain.queries[asked_place, place] == len(mine)
+            if mine:
+                assert plain.mean_ap[asked_place, place] == pytest.approx(np.mean(mine), abs=1e-12)
+            cross.extend(mine)
+    assert plain.cross == pytest.approx(np.mean(cross), abs=1e-12)
+    ignoring = evaluate(open_trial(session_of(model), dataset, ignore_cameras=True))
+    assert ignoring.cameras is None
 
 
 def test_without_labels_the_models_own_viewpoints_are_used_and_said_to_be(linear_model, colourful_market):

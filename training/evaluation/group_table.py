@@ -1,7 +1,7 @@
-"""How well a person seen from one side is found from another: mAP of query view x gallery view.
+"""How well people seen in one way are found where they are seen in another: mAP of query group x gallery group.
 
-A cell (front, back) asks with the front pictures and keeps only the back pictures of the gallery, everybody's: of wrong
-people too. A query without a match among them is not scored in that cell.
+Groups are viewpoints or cameras. A cell (front, back) asks with the front pictures and keeps only the back pictures of
+the gallery, everybody's: of wrong people too. A query without a match among them is not scored in that cell.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,37 +11,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval import Labels, ranking_metrics
-from training.data import VIEWPOINTS
 from training.evaluation.distances import Floats
-from training.evaluation.trial import Trial, Views
-
-_VIEWS = len(VIEWPOINTS)
+from training.evaluation.trial import Groups, Trial
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ViewTable:
-    """mean_ap: float64 (3, 3), step AP, NaN where no query has a match; queries: int64 (3, 3), those scored in a cell.
-    gallery: int64 (3,), the pictures kept. same_view, cross_view: means over all scored queries of the cells on and
-    off the diagonal, NaN where there is none. source: who says which side is seen."""
+class GroupTable:
+    """Of K groups, which `names` names.
 
+    mean_ap: float64 (K, K), step AP, NaN where no query has a match; queries: int64 (K, K), those scored in a cell.
+    gallery: int64 (K,), the pictures kept. same, cross: means over all scored queries of the cells on and off the
+    diagonal, NaN where there is none. source: who says which group a picture is of.
+    """
+
+    names: tuple[str, ...]
     mean_ap: NDArray[np.float64]
     queries: NDArray[np.int64]
     gallery: NDArray[np.int64]
-    same_view: float
-    cross_view: float
+    same: float
+    cross: float
     source: str
 
 
-class ViewTally:
+class GroupTally:
     """Looks at distance blocks as they pass by, and knows the table at the end."""
 
-    def __init__(self, trial: Trial, views: Views) -> None:
+    def __init__(self, trial: Trial, groups: Groups) -> None:
         self._trial = trial
-        self._views = views
-        self._columns = [np.flatnonzero(views.gallery == view) for view in range(_VIEWS)]
+        self._groups = groups
+        self._columns = [np.flatnonzero(groups.gallery == group) for group in range(len(groups.names))]
         self._scored = np.stack([self._has_match(columns) for columns in self._columns], axis=1)
-        self._scored &= (views.query >= 0)[:, None]
-        self._ap = np.full((len(trial.query), _VIEWS), np.nan)
+        self._scored &= (groups.query >= 0)[:, None]
+        self._ap = np.full((len(trial.query), len(groups.names)), np.nan)
         self._seen = 0
 
     def watch(self, blocks: Iterable[Floats]) -> Iterator[Floats]:
@@ -50,18 +51,20 @@ class ViewTally:
             self._add(block)
             yield block
 
-    def table(self) -> ViewTable:
-        asked = [self._views.query == view for view in range(_VIEWS)]
+    def table(self) -> GroupTable:
+        every = range(len(self._groups.names))
+        asked = [self._groups.query == group for group in every]
         own = np.zeros_like(self._scored)
-        known = self._views.query >= 0
-        own[np.flatnonzero(known), self._views.query[known]] = True
-        return ViewTable(
-            mean_ap=np.array([[_mean(self._ap[rows, view]) for view in range(_VIEWS)] for rows in asked]),
+        known = self._groups.query >= 0
+        own[np.flatnonzero(known), self._groups.query[known]] = True
+        return GroupTable(
+            names=self._groups.names,
+            mean_ap=np.array([[_mean(self._ap[rows, group]) for group in every] for rows in asked]),
             queries=np.array([self._scored[rows].sum(axis=0) for rows in asked], dtype=np.int64),
             gallery=np.array([len(columns) for columns in self._columns], dtype=np.int64),
-            same_view=_mean(self._ap[own]),
-            cross_view=_mean(self._ap[~own]),
-            source=self._views.source,
+            same=_mean(self._ap[own]),
+            cross=_mean(self._ap[~own]),
+            source=self._groups.source,
         )
 
     def _has_match(self, columns: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -77,8 +80,8 @@ class ViewTally:
     def _add(self, block: Floats) -> None:
         start = self._seen
         self._seen += len(block)
-        for view, columns in enumerate(self._columns):
-            rows = np.flatnonzero(self._scored[start : self._seen, view])
+        for group, columns in enumerate(self._columns):
+            rows = np.flatnonzero(self._scored[start : self._seen, group])
             if len(rows):
                 metrics = ranking_metrics(
                     block[np.ix_(rows, columns)],
@@ -86,7 +89,7 @@ class ViewTally:
                     _taken(self._trial.gallery_labels, columns),
                     ignore_cameras=self._trial.ignore_cameras,
                 )
-                self._ap[rows + start, view] = metrics.ap_step
+                self._ap[rows + start, group] = metrics.ap_step
 
 
 def _taken(labels: Labels, rows: NDArray[np.int64]) -> Labels:
