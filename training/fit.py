@@ -182,7 +182,7 @@ class _Run:
         best = self.scores.best > before.best
         self.reporter.validated(epoch, score, best)
         self._write("validation", epoch, {"map": score.map, "rank1": score.rank1})
-        if best:
+        if best or self.recipe.run.keep == "last":
             write_trained(
                 self.folder.best,
                 TrainedNetwork(

@@ -242,6 +242,8 @@ class RunTable:
     compile: through torch.compile, which pays in long runs on a GPU.
     ema: the decay of the average of weights that is validated and kept; 0 keeps the last weights.
     hold_out: training people set aside for validation, a number or a fraction of them.
+    keep: which weights end up in best.pt: those of the best validation, or of the last, for a final run on nearly all
+        people, whose held-out handful is too small to choose by.
     validate_every, checkpoint_every: in epochs. log_every: in steps.
     """
 
@@ -249,6 +251,7 @@ class RunTable:
     compile: bool = False
     ema: float = 0.999
     hold_out: int | float = 0.1
+    keep: Literal["best", "last"] = "best"
     validate_every: int = 5
     checkpoint_every: int = 5
     log_every: int = 20

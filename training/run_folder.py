@@ -1,7 +1,7 @@
 """The folder of a run: what lies in it, and whether a new run may use it.
 
 last.pt          where to go on (`Checkpoint`)
-best.pt          the network with the best validation so far (`TrainedNetwork`)
+best.pt          the network with the best validation so far, or the latest: `keep` of the recipe (`TrainedNetwork`)
 run.json         what the run is of, for people
 log.jsonl        one line a step interval, validation and epoch
 tensorboard/     the same as curves

@@ -19,6 +19,7 @@ from training.progress import Reporter, StepReport
 from training.recipe import Recipe
 from training.trained import read_trained
 from training.trainer import Trainer
+from training.validation import Score, Validation
 
 pytestmark = pytest.mark.usefixtures("one_cpu_thread")
 
@@ -124,6 +125,18 @@ def test_a_run_keeps_the_average_of_its_best_validation(small_data: str, small_r
     embeddings, viewpoints = trained.network.embed(torch.rand(2, 3, 32, 16))
     assert embeddings.norm(dim=1).tolist() == pytest.approx([1, 1])
     assert viewpoints is not None
+
+
+def test_a_final_run_keeps_its_last_weights_whatever_a_handful_of_held_out_people_say(
+    small_data: str, small_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    falling = iter([0.9, 0.5, 0.4, 0.3, 0.2])
+    monkeypatch.setattr(Validation, "__call__", lambda *_: Score(next(falling), 0.5))
+    final = replace(small_recipe, run=replace(small_recipe.run, keep="last", validate_every=1))
+    fit(small_data, final, tmp_path / "run")
+    kept = read_trained(tmp_path / "run")
+    assert kept.epoch == final.schedule.epochs
+    assert the_same(kept.network.state_dict(), read_checkpoint(tmp_path / "run" / "last.pt").average["network"])
 
 
 def test_no_epochs_only_validates_the_untrained_network(small_data: str, small_recipe: Recipe, tmp_path: Path) -> None:
