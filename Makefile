@@ -3,6 +3,7 @@
 #   make test    the suite            make lint    ruff and mypy       make bench   the measurements
 #   make crash   writers killed at random, N=1000 times; make test does it some fifty times
 #   make docker-test    the images and docker-compose.yml, tried with the engine that is there
+#   make test-milvus    the gallery's tests on a real Milvus server        make test-ray    indexing on a real Ray
 #   make soak    the service killed a hundred times, a minute against an oracle, a minute of overload
 #   make lock    new requirement files from pyproject.toml            make clean   removes what make made
 
@@ -16,10 +17,11 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed-test-$(VARIANT)
 # What serves has an environment of its own, without torch: 0.4 GB instead of 6.
 SERVING := .venv-serve/.installed-serve-$(VARIANT)
+MILVUS_SERVER := .venv-milvus/.installed
 RUN := $(VENV)/bin/python -m
 ARGS ?=
 
-.PHONY: help serve test lint crash soak bench docker-test lock clean
+.PHONY: help serve test test-milvus test-ray lint crash soak bench docker-test lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -37,6 +39,14 @@ lint: $(INSTALLED)
 
 crash: $(INSTALLED)
 	@CRASH_KILLS=$(or $(N),1000) $(RUN) pytest -q -n auto --dist worksteal tests/end_to_end/test_crash.py $(ARGS)
+
+# The server comes from the package registry into an environment of its own; it wants an old setuptools.
+test-milvus: $(INSTALLED) $(MILVUS_SERVER)
+	@$(VENV)/bin/python tests/with_milvus.py .venv-milvus/bin/milvus-server $(RUN) pytest -q tests/service/gallery -k milvus $(ARGS)
+
+# One after the other: Ray starts a process a worker, and gives up on a machine that is too busy to start them.
+test-ray: $(INSTALLED)
+	@VANTAGE_TEST_RAY=1 $(RUN) pytest -q tests/service/indexing/test_on_ray.py $(ARGS)
 
 docker-test:
 	@$(or $(PYTHON),python3) docker/test.py
@@ -57,6 +67,11 @@ $(INSTALLED): requirements/test-$(VARIANT).txt requirements/build.txt requiremen
 
 $(SERVING): requirements/serve-$(VARIANT).txt requirements/build.txt requirements/uv.txt pyproject.toml
 	@$(call install,.venv-serve,serve)
+	@touch $@
+
+$(MILVUS_SERVER): requirements/milvus-server.txt $(INSTALLED)
+	@$(VENV)/bin/python -m venv .venv-milvus
+	@.venv-milvus/bin/python -m pip --disable-pip-version-check -q install --require-hashes -r requirements/milvus-server.txt
 	@touch $@
 
 # $(call install,ENVIRONMENT,SET): makes the environment if there is none, and installs requirements/SET-VARIANT.txt with
@@ -83,9 +98,11 @@ lock: $(INSTALLED)
 	export UV_CUSTOM_COMPILE_COMMAND="make lock"; \
 	echo uv | $$lock - -o requirements/uv.txt; \
 	printf 'hatchling\neditables\n' | $$lock - -o requirements/build.txt; \
+	printf 'milvus==2.3.5\nsetuptools<80\n' | $$lock - -o requirements/milvus-server.txt; \
 	for variant in cpu gpu; do \
 	    echo "vantage: locking for $$variant"; \
 	    $$lock pyproject.toml --extra $$variant -o requirements/serve-$$variant.txt; \
+	    $$lock pyproject.toml --extra $$variant --extra milvus --extra sql -o requirements/serve-scale-$$variant.txt; \
 	    $$lock pyproject.toml --extra $$variant --extra training -o requirements/train-$$variant.txt; \
-	    $$lock pyproject.toml --extra $$variant --extra training --extra test -o requirements/test-$$variant.txt; \
+	    $$lock pyproject.toml --extra $$variant --extra milvus --extra sql --extra ray --extra training --extra test -o requirements/test-$$variant.txt; \
 	done

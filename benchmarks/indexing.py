@@ -1,9 +1,13 @@
 """How fast is `vantage index` beside the model alone?    .venv/bin/python benchmarks/indexing.py [--osnet] [--images N]
+                                                      ... and on Ray beside itself?    --ray auto|HOST:PORT
 
 Images a second of indexing (files read, hashed, decoded, embedded, committed durably, searchable) over those of a bare
 onnxruntime loop with the same model and batch size on crops that were decoded beforehand. The two take turns in one
 process, on the same pictures, so that a noisy machine troubles both alike. "running" leaves out the start of the
 decoding processes and the first commit, which a long run does not feel. The goal is a ratio of 0.90.
+
+--ray adds a run on a cluster to each turn; its ratios are to the local run. Its actors are started anew for each run,
+which "running" leaves out.
 
 The pictures are rendered people, 128 x 64 JPEG files, each copied several times. The default model is the small one
 that comes with vantage, beside which decoding weighs most; --osnet makes a bundle of osnet_x1_0 at 256 x 128 with
@@ -15,8 +19,9 @@ import multiprocessing
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,10 +106,24 @@ class Speed:
     running: float
 
 
-def measure(bundle: Bundle, folder: Path, batch: int, images: int) -> Speed:
+MakeRun = Callable[[EmbeddedEngine, Folder], Callable[[], Tally]]
+
+
+def local_run(bundle: Bundle, batch: int) -> MakeRun:
+    embedder = Embedder(bundle, batch=batch)
+    return lambda engine, source: IndexingRun(engine, "g", source, embedder)
+
+
+def run_on_ray(bundle: Bundle, batch: int) -> MakeRun:
+    from service.indexing.on_ray import RayRun, Workers
+
+    workers = Workers.of_cluster()
+    return lambda engine, source: RayRun(engine, "g", source, bundle, workers, batch=batch)
+
+
+def measure(make_run: MakeRun, bundle: Bundle, folder: Path, images: int) -> Speed:
     """One run into a new gallery."""
     commits: list[tuple[int, float]] = []
-    embedder = Embedder(bundle, batch=batch)
     with tempfile.TemporaryDirectory() as data, EmbeddedEngine.open(data) as engine:
         engine.create("g", GallerySettings.for_model(bundle.card, bundle.sha256))
         add = engine.add
@@ -115,7 +134,7 @@ def measure(bundle: Bundle, folder: Path, batch: int, images: int) -> Speed:
             return results
 
         engine.add = timed  # type: ignore[method-assign]
-        run = IndexingRun(engine, "g", Folder(folder, parse_pattern("market1501")), embedder)
+        run = make_run(engine, Folder(folder, parse_pattern("market1501")))
         began = time.perf_counter()
         tally = run()
         ended = time.perf_counter()
@@ -132,8 +151,14 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=8192)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--ray", metavar="auto|HOST:PORT", help="on this cluster too")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
+    cluster: Any = nullcontext()
+    if arguments.ray is not None:
+        from service.indexing.on_ray import open_cluster
+
+        cluster = open_cluster(arguments.ray)
+    with tempfile.TemporaryDirectory() as scratch, cluster:
         model = arguments.model
         if arguments.osnet:
             model = Path(scratch) / "osnet-random"
@@ -144,18 +169,28 @@ def main() -> None:
         render(folder, arguments.images)
         bare = BareLoop(bundle, sorted(folder.rglob("*.jpg")), arguments.batch)
         table = Table(title=f"{bundle.card.name}, {bare.images:,} pictures, batches of {arguments.batch}: images/s")
-        for heading in ("turn", "bare loop", "index", "running", "index / bare", "running / bare"):
+        headings = ["turn", "bare loop", "index", "running", "index / bare", "running / bare"]
+        if arguments.ray is not None:
+            headings += ["on Ray", "running", "Ray / index", "running / running"]
+        for heading in headings:
             table.add_column(heading, justify="right")
         ratios = []
         for turn in range(arguments.turns):
             before = bare()
-            speed = measure(bundle, folder, arguments.batch, bare.images)
+            speed = measure(local_run(bundle, arguments.batch), bundle, folder, bare.images)
             alone = (before + bare()) / 2
-            ratios.append((speed.whole / alone, speed.running / alone))
-            shown = [f"{alone:,.0f}", f"{speed.whole:,.0f}", f"{speed.running:,.0f}"]
-            table.add_row(str(turn + 1), *shown, *(f"{ratio:.2f}" for ratio in ratios[-1]))
-        whole, running = (float(np.median(column)) for column in zip(*ratios, strict=True))
-        table.add_row("median", "", "", "", f"{whole:.2f}", f"{running:.2f}", style="bold")
+            found = [speed.whole / alone, speed.running / alone]
+            shown = [f"{alone:,.0f}", f"{speed.whole:,.0f}", f"{speed.running:,.0f}", *(f"{of:.2f}" for of in found)]
+            if arguments.ray is not None:
+                there = measure(run_on_ray(bundle, arguments.batch), bundle, folder, bare.images)
+                found += [there.whole / speed.whole, there.running / speed.running]
+                shown += [f"{there.whole:,.0f}", f"{there.running:,.0f}", *(f"{of:.2f}" for of in found[2:])]
+            ratios.append(found)
+            table.add_row(str(turn + 1), *shown)
+        medians = [f"{float(np.median(column)):.2f}" for column in zip(*ratios, strict=True)]
+        table.add_row(
+            "median", "", "", "", *medians[:2], *(["", "", *medians[2:]] if medians[2:] else []), style="bold"
+        )
         console.print(table)
 
 

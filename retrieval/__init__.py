@@ -9,6 +9,10 @@ from retrieval.neighbours import Neighbours, nearest
 from retrieval.open_set import OpenSetMetrics, OpenSetPoint, open_set_metrics
 from retrieval.ranking import NOBODY, Ranking
 from retrieval.rerank import (
+    CandidateGraph,
+    Candidates,
+    GraphDirectory,
+    GraphRows,
     ReciprocalGraph,
     RerankSettings,
     Support,
@@ -22,8 +26,12 @@ from retrieval.vectors import squared_distance, unit_rows
 __all__ = [
     "NOBODY",
     "Calibration",
+    "CandidateGraph",
+    "Candidates",
     "CorruptGraphError",
     "ExactIndex",
+    "GraphDirectory",
+    "GraphRows",
     "Labels",
     "Neighbours",
     "OpenSetMetrics",

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
-from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from service.access import Rate
+from service.access import DatabaseError, Rate
+from service.access.database_address import check_address, shown
 
 PREFIX = "VANTAGE_"
 CONFIG_FILE = Path("vantage.toml")
@@ -43,6 +45,25 @@ class ServiceSettings(BaseSettings):
         min_length=1,
         description="The model: a folder, or the name of one that comes with vantage; none: the default one of those.",
     )
+    gallery: Literal["embedded", "milvus"] = Field(
+        "embedded", description="What holds the galleries: this process and its data directory, or a Milvus server."
+    )
+    milvus_uri: str | None = Field(
+        None, min_length=1, description="The Milvus server, such as http://milvus:19530; wanted where it holds them."
+    )
+    milvus_token: SecretStr | None = Field(None, description="USER:PASSWORD there, or an API key; none: nobody asks.")
+    database: SecretStr | None = Field(
+        None,
+        description="Where replicas share keys, audit log and jobs: sqlite:///FILE or postgresql://...; none: each has "
+        "files of its own.",
+    )
+    crops: Path | None = Field(
+        None,
+        description="With Milvus: where pictures are kept, the same for all; none: in the data directory.",
+    )
+    snapshots: Path | None = Field(
+        None, description="With Milvus: where snapshots are kept, the same for all; none: in the data directory."
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where the model runs. cuda never falls back; auto may, and says so."
     )
@@ -57,6 +78,10 @@ class ServiceSettings(BaseSettings):
         "machine reaches the port.",
     )
     port: int = Field(8000, ge=0, le=65535, description="The port to listen at; 0 takes any that is free.")
+    proxies: str | None = Field(
+        None,
+        description="Addresses and networks, with commas, of proxies in front: their X-Forwarded-For is believed.",
+    )
     shutdown_seconds: float = Field(
         20.0, ge=0, le=3600, description="How long requests under way may take when the service is stopped."
     )
@@ -161,7 +186,27 @@ class ServiceSettings(BaseSettings):
         found = EnvSettingsSource(cls, case_sensitive=False)()
         return {name: value for name, value in found.items() if not _is_link(PREFIX + name.upper())}
 
-    @field_validator("log_level", "device", mode="before")
+    @field_validator("database")
+    @classmethod
+    def _of_a_kind_that_can_be_used(cls, value: SecretStr | None) -> SecretStr | None:
+        try:
+            return None if value is None else SecretStr(check_address(value.get_secret_value()))
+        except DatabaseError as error:
+            raise ValueError(str(error)) from None
+
+    @field_validator("proxies")
+    @classmethod
+    def _of_addresses(cls, value: str | None) -> str | None:
+        for part in [] if value is None else value.split(","):
+            try:
+                ipaddress.ip_network(part.strip())
+            except ValueError:
+                raise ValueError(
+                    f"{part.strip()!r} is no address and no network: write such as 10.0.0.5,172.16.0.0/12"
+                ) from None
+        return value
+
+    @field_validator("log_level", "device", "gallery", mode="before")
     @classmethod
     def _in_lower_case(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
@@ -173,7 +218,16 @@ class ServiceSettings(BaseSettings):
                 f"default_deadline_ms is {self.default_deadline_ms} and max_deadline_ms is {self.max_deadline_ms}: the "
                 "former cannot exceed the latter"
             )
+        if self.gallery == "milvus" and self.milvus_uri is None:
+            raise ValueError("gallery is milvus, and milvus_uri is not given: name the server, as http://HOST:19530")
         return self
+
+    @property
+    def database_url(self) -> str | None:
+        """Where keys, audit log, jobs, and with Milvus the list of galleries are; None: in files."""
+        if self.database is not None:
+            return self.database.get_secret_value()
+        return f"sqlite:///{self.data / 'vantage.sqlite'}" if self.gallery == "milvus" else None
 
     @property
     def search_rate(self) -> Rate | None:
@@ -192,16 +246,23 @@ class EffectiveSetting:
 
 
 def effective(settings: ServiceSettings) -> list[EffectiveSetting]:
-    """All settings in force, and where each came from. None of them is a secret."""
+    """All settings in force, and where each came from, with nothing secret in them."""
     return [
         EffectiveSetting(
             name,
-            getattr(settings, name),
+            _unsecret(name, getattr(settings, name)),
             settings._sources.get(name, "argument" if name in settings.model_fields_set else "default"),
             field.description or "",
         )
         for name, field in ServiceSettings.model_fields.items()
     ]
+
+
+def _unsecret(name: str, value: object) -> object:
+    """What may be printed: a database's URL without its password."""
+    if not isinstance(value, SecretStr):
+        return value
+    return shown(value.get_secret_value()) if name == "database" else str(value)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -227,4 +288,6 @@ def _sentence(error: Mapping[str, Any], sources: Mapping[str, str]) -> str:
     if not error["loc"]:
         return message
     name = str(error["loc"][0])
+    if SecretStr in get_args(ServiceSettings.model_fields[name].annotation):
+        return f"{name} ({sources.get(name, 'argument')}): {message}"
     return f"{name} is {error['input']!r} ({sources.get(name, 'argument')}): {message[:1].lower()}{message[1:]}"

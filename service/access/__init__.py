@@ -2,13 +2,16 @@
 
 from service.access.audit import AUDIT_FOLDER, AuditLog
 from service.access.audit_record import Entry, Event, Head
-from service.access.audit_trail import AuditFinding, AuditReport, AuditTrail
+from service.access.audit_trail import AuditTrail
+from service.access.audit_walk import AuditFinding, AuditReport
 from service.access.binding import is_loopback, may_bind
 from service.access.errors import (
     AccessError,
     AuditError,
     AuditLockedError,
     BadKeyError,
+    DatabaseAwayError,
+    DatabaseError,
     ExpiredKeyError,
     ForbiddenError,
     KeyStoreError,
@@ -19,6 +22,7 @@ from service.access.errors import (
     UnknownKeyError,
     UnrecordedError,
 )
+from service.access.homes import AuditReader, AuditWriter, Home, open_home
 from service.access.key import SCOPES, Key, Scope, State
 from service.access.keys import KEYS_FILE, KeyStore
 from service.access.rates import Rate, RateLimiter
@@ -32,14 +36,19 @@ __all__ = [
     "AuditFinding",
     "AuditLockedError",
     "AuditLog",
+    "AuditReader",
     "AuditReport",
     "AuditTrail",
+    "AuditWriter",
     "BadKeyError",
+    "DatabaseAwayError",
+    "DatabaseError",
     "Entry",
     "Event",
     "ExpiredKeyError",
     "ForbiddenError",
     "Head",
+    "Home",
     "Key",
     "KeyStore",
     "KeyStoreError",
@@ -55,4 +64,5 @@ __all__ = [
     "UnrecordedError",
     "is_loopback",
     "may_bind",
+    "open_home",
 ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -157,7 +157,39 @@ def unsound_hash(line: bytes) -> str | None:
     return None if tail is None else tail[1].decode()
 
 
-def entry_of(head: Head, members: Mapping[str, Any]) -> Entry:
+def read_entry(line: bytes) -> Entry | None:
+    """Of a line without its line feed; None if it is not as it was written, or was not written by us."""
+    parsed = parse_line(line)
+    if parsed is None:
+        return None
+    try:
+        return _entry_of(*parsed)
+    except (KeyError, TypeError, ValueError):  # whatever its hash says
+        return None
+
+
+def chosen(
+    entries: Iterable[Entry],
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    key: str | None,
+    gallery: str | None,
+    action: str | None,
+) -> Iterator[Entry]:
+    """Those from `since` on and before `until`, with the key of that id, there, and of that action."""
+    for entry in entries:
+        if (
+            (since is None or entry.at >= since)
+            and (until is None or entry.at < until)
+            and (key is None or entry.key_id == key)
+            and (gallery is None or entry.gallery == gallery)
+            and (action is None or entry.action == action)
+        ):
+            yield entry
+
+
+def _entry_of(head: Head, members: Mapping[str, Any]) -> Entry:
     return Entry(
         sequence=head.sequence,
         at=datetime.fromisoformat(members["at"]),

@@ -51,3 +51,11 @@ class UnrecordedError(AuditError):
 
 class AuditLockedError(AuditError):
     """Another process writes this audit log."""
+
+
+class DatabaseError(AccessError):
+    """The database that keys and the audit log are to be kept in cannot be used."""
+
+
+class DatabaseAwayError(DatabaseError):
+    """It cannot be reached now: asked again, it may answer."""

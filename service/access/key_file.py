@@ -1,4 +1,4 @@
-"""The SQLite file that keys are kept in: how it is made, opened and read."""
+"""The SQLite file of a data directory that keys are kept in."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import contextlib
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from service.access.errors import KeyStoreError
-from service.access.key import Key, check_scopes
-from service.access.rates import Rate
+from service.access.key import Key
+from service.access.key_rows import COLUMNS, key_of, row_of
 
 APPLICATION_ID = 0x56616B79  # "Vaky"
 VERSION = 1
@@ -35,20 +35,74 @@ CREATE TABLE keys (
     last_used TEXT
 ) STRICT, WITHOUT ROWID
 """
-_COLUMNS = (
-    "id, sha256, name, scopes, galleries, purpose, per_second, burst, created_at, expires_at, revoked_at, last_used"
-)
-_INSERT = f"INSERT INTO keys ({_COLUMNS}) VALUES ({', '.join('?' * 12)})"
+_INSERT = f"INSERT INTO keys ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 
 
-def make(path: Path) -> None:
+class KeyFile:
+    """Where a `KeyStore` keeps its keys by default. One thread at a time asks; any may note a use meanwhile."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        _make(path)
+        with contextlib.ExitStack() as undo:
+            self._connection = undo.enter_context(contextlib.closing(_connect(path, synchronous="FULL")))
+            # Without a wait for others and without fsync: when a key was last used may be lost.
+            self._uses = undo.enter_context(contextlib.closing(_connect(path, synchronous="NORMAL", wait=0)))
+            self._using = threading.Lock()
+            self._file = self._identity()
+            undo.pop_all()
+
+    def version(self) -> int:
+        with _told(self.path):
+            if self._identity() != self._file:
+                raise KeyStoreError(
+                    f"{self.path} was removed or replaced while it was in use: put it back, and start the service "
+                    "again; nobody is let in meanwhile"
+                )
+            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        return int(version)
+
+    def read(self) -> list[tuple[Key, bytes]]:
+        with _told(self.path):
+            rows = self._connection.execute(f"SELECT {', '.join(COLUMNS)} FROM keys ORDER BY created_at, id").fetchall()
+        return [key_of(row) for row in rows]
+
+    def insert(self, key: Key, sha256: bytes) -> None:
+        with _told(self.path):
+            self._connection.execute(_INSERT, row_of(key, sha256))
+
+    def revoke(self, id: str, at: datetime) -> bool:
+        with _told(self.path):
+            found = self._connection.execute(
+                "UPDATE keys SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?", (at.isoformat(), id)
+            )
+        return found.rowcount == 1
+
+    def note_use(self, id: str, at: datetime) -> None:
+        with self._using, contextlib.suppress(sqlite3.Error):
+            self._uses.execute("UPDATE keys SET last_used = ? WHERE id = ?", (at.isoformat(), id))
+
+    def close(self) -> None:
+        self._connection.close()
+        with self._using:
+            self._uses.close()
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self.path)  # noqa: PTH116 - once in a while on the way of a request
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
+
+
+def _make(path: Path) -> None:
     """Makes the file, readable for its owner only, unless it is there; two processes may do so at once.
 
     It is made beside its place and then linked there, so nobody ever opens half a file.
     """
     if path.exists():
         return
-    with told(path):
+    with _told(path):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -66,9 +120,9 @@ def make(path: Path) -> None:
             temporary.unlink()
 
 
-def connect(path: Path, *, synchronous: str, wait: float = WAIT_SECONDS) -> sqlite3.Connection:
+def _connect(path: Path, *, synchronous: str, wait: float = WAIT_SECONDS) -> sqlite3.Connection:
     """A connection to a file that is there and ours; transactions are the caller's to begin."""
-    with told(path), contextlib.ExitStack() as undo:
+    with _told(path), contextlib.ExitStack() as undo:
         uri = f"{path.absolute().as_uri()}?mode=rw"
         connection = undo.enter_context(
             closing(sqlite3.connect(uri, uri=True, timeout=wait, isolation_level=None, check_same_thread=False))
@@ -84,28 +138,8 @@ def connect(path: Path, *, synchronous: str, wait: float = WAIT_SECONDS) -> sqli
     return connection
 
 
-def read(connection: sqlite3.Connection) -> list[tuple[Key, bytes]]:
-    """All keys with the hashes of their secrets, in the order in which they were made."""
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM keys ORDER BY created_at, id").fetchall()
-    try:
-        return [(_key(row), row[1]) for row in rows]
-    except ValueError as error:  # also of what was written there by hand
-        raise KeyStoreError(f"the file of keys is damaged ({error}): put it back from a backup") from error
-
-
-def insert(connection: sqlite3.Connection, key: Key, sha256: bytes) -> None:
-    rate = (None, None) if key.rate is None else (key.rate.per_second, key.rate.burst)
-    times = (_text(at) for at in (key.created_at, key.expires_at, key.revoked_at, key.last_used))
-    galleries = None if key.galleries is None else ",".join(key.galleries)
-    connection.execute(_INSERT, (key.id, sha256, key.name, ",".join(key.scopes), galleries, key.purpose, *rate, *times))
-
-
-def set_time(connection: sqlite3.Connection, id: str, column: str, at: datetime) -> None:
-    connection.execute(f"UPDATE keys SET {column} = ? WHERE id = ?", (_text(at), id))
-
-
 @contextmanager
-def told(path: Path) -> Iterator[None]:
+def _told(path: Path) -> Iterator[None]:
     """Turns the errors of SQLite and of the disk into ours."""
     try:
         yield
@@ -118,28 +152,6 @@ def told(path: Path) -> Iterator[None]:
         raise KeyStoreError(
             f"{path} cannot be made or opened ({error.strerror}): give a data directory that you may write to"
         ) from error
-
-
-def _key(row: Sequence[Any]) -> Key:
-    id, _, name, scopes, galleries, purpose, per_second, burst, *times = row
-    created, expires, revoked, used = (None if text is None else datetime.fromisoformat(text) for text in times)
-    assert created is not None
-    return Key(
-        id=id,
-        name=name,
-        scopes=check_scopes(scopes.split(",")),
-        galleries=None if galleries is None else tuple(galleries.split(",")),
-        purpose=purpose,
-        rate=None if per_second is None else Rate(per_second, burst),
-        created_at=created,
-        expires_at=expires,
-        revoked_at=revoked,
-        last_used=used,
-    )
-
-
-def _text(at: datetime | None) -> str | None:
-    return None if at is None else at.isoformat()
 
 
 def _sync(path: Path) -> None:

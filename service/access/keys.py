@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
-import os
 import re
 import secrets
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
-from service.access import key_file
 from service.access.errors import (
     BadKeyError,
     ExpiredKeyError,
@@ -27,12 +24,15 @@ from service.access.errors import (
     UnknownKeyError,
 )
 from service.access.key import Key, Scope, check_scopes, check_text
+from service.access.key_file import KeyFile
 from service.access.rates import Rate
 
 KEYS_FILE = Path("access") / "keys.sqlite"
 """Where a data directory keeps them."""
 KEY_PATTERN = r"vk_([0-9a-f]{8})_[0-9a-f]{64}"
 REFRESH_SECONDS = 0.5
+BELIEVED_SECONDS = 5.0
+"""Where a thread looks: how long what it saw last lets people in. A key that was revoked meanwhile opens so long."""
 USE_KEPT_EVERY = timedelta(minutes=5)
 
 
@@ -40,15 +40,41 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class KeyShelf(Protocol):
+    """Where keys are kept: a file, or tables of a database. What fails raises KeyStoreError."""
+
+    def version(self) -> object:
+        """What is another one after any process has made or revoked a key; asked for often, and cheap."""
+        ...
+
+    def read(self) -> list[tuple[Key, bytes]]:
+        """All keys with the hashes of their secrets, in the order in which they were made."""
+        ...
+
+    def insert(self, key: Key, sha256: bytes) -> None: ...
+
+    def revoke(self, id: str, at: datetime) -> bool:
+        """Keeps the moment, unless it was revoked before; False if there is no such key."""
+        ...
+
+    def note_use(self, id: str, at: datetime) -> None:
+        """When a key was last used: waits for nobody, and may be lost."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class KeyStore:
-    """Keys in a file of their own, which any number of processes may have open; any number of threads may call.
+    """Keys that any number of processes may have open; any number of threads may call.
+
+    shelf: where they are kept; a path is the file of a data directory.
 
     A key reads `vk_<id>_<secret>`. Its SHA-256 is stored, without salt or stretching: those protect what people choose
     and others guess, and a secret here is 256 random bits, which nobody guesses. Hashes are compared in constant time.
 
     What another process changed is noticed at the first call `refresh_seconds` after the last look. A look is one
-    pragma and one stat; the keys are read again only when there was a change. Where the file cannot be read any more,
-    nobody is let in.
+    pragma and one stat, or one question to a database; the keys are read again only when there was a change. Where they
+    cannot be read any more, nobody is let in. After `watch` a thread looks, and no caller waits for it.
 
     Revoked and expired keys stay listed: the audit log names keys by their ids, and a service must not open itself to
     everybody because the last key was taken back.
@@ -56,24 +82,32 @@ class KeyStore:
 
     def __init__(
         self,
-        path: Path,
+        shelf: Path | KeyShelf,
         *,
         refresh_seconds: float = REFRESH_SECONDS,
         now: Callable[[], datetime] = _utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.path, self._refresh_seconds, self._now, self._monotonic = path, refresh_seconds, now, monotonic
-        self._lock = threading.Lock()
+        self._shelf: KeyShelf = KeyFile(shelf) if isinstance(shelf, Path) else shelf
+        self._refresh_seconds, self._now, self._monotonic = refresh_seconds, now, monotonic
+        self._asking = threading.Lock()  # of everything that asks the shelf
+        self._holding = threading.Lock()  # of what is held here: never while the shelf is asked
         self._keys: dict[str, tuple[Key, bytes]] = {}
-        key_file.make(path)
-        with contextlib.ExitStack() as undo:
-            self._connection = undo.enter_context(contextlib.closing(key_file.connect(path, synchronous="FULL")))
-            # Without a wait for others and without fsync: when a key was last used may be lost.
-            self._uses = undo.enter_context(contextlib.closing(key_file.connect(path, synchronous="NORMAL", wait=0)))
-            self._file = self._identity()
-            self._seen, self._look_again_at = -1, 0.0
-            self._refresh(at_once=True)
-            undo.pop_all()
+        self._seen: object = None
+        self._looked_at = 0.0
+        self._watching: threading.Thread | None = None
+        self._stop = threading.Event()
+        self._why_not: str | None = None
+        try:
+            self._look(anew=True)
+        except BaseException:
+            self._shelf.close()
+            raise
+
+    def watch(self) -> None:
+        """From here on a thread looks. What it saw is believed for a few seconds; after that, nobody is let in."""
+        self._watching = threading.Thread(target=self._watch, name="keys", daemon=True)
+        self._watching.start()
 
     @property
     def has_keys(self) -> bool:
@@ -112,33 +146,34 @@ class KeyStore:
             last_used=None,
         )
         secret = f"vk_{key.id}_{secrets.token_hex(32)}"
-        with self._lock, key_file.told(self.path):
-            key_file.insert(self._connection, key, _digest(secret))
-        self._refresh(at_once=True)
+        with self._asking:
+            self._shelf.insert(key, _digest(secret))
+        self._look(anew=True)
         return key, secret
+
+    def take_over(self, other: KeyStore) -> tuple[Key, ...]:
+        """Keeps the keys of another store here, too, as they are; those whose ids are here already are left."""
+        with other._asking, self._asking:
+            here = {key.id for key, _ in self._shelf.read()}
+            taken = [pair for pair in other._shelf.read() if pair[0].id not in here]
+            for key, sha256 in taken:
+                self._shelf.insert(key, sha256)
+        self._look(anew=True)
+        return tuple(key for key, _ in taken)
 
     def list(self) -> tuple[Key, ...]:
         """All keys, in the order in which they were made."""
-        self._refresh(at_once=True)
+        self._look(anew=True)
         return tuple(key for key, _ in self._keys.values())
 
     def revoke(self, id: str) -> Key:
         """Takes a key back for good; one that was revoked before stays so, since then."""
-        with self._lock, key_file.told(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                held = {key.id: key for key, _ in key_file.read(self._connection)}
-                if id not in held:
-                    raise NoSuchKeyError(
-                        f"there is no key {_unsecret(id)!r}: `vantage key list` lists the ids, eight digits each"
-                    )
-                if held[id].revoked_at is None:
-                    key_file.set_time(self._connection, id, "revoked_at", self._now())
-                self._connection.execute("COMMIT")
-            finally:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-        self._refresh(at_once=True)
+        with self._asking:
+            if not self._shelf.revoke(id, self._now()):
+                raise NoSuchKeyError(
+                    f"there is no key {_unsecret(id)!r}: `vantage key list` lists the ids, eight digits each"
+                )
+        self._look(anew=True)
         return self._keys[id][0]
 
     def authenticate(self, text: str | None) -> Key:
@@ -169,42 +204,48 @@ class KeyStore:
         return key
 
     def close(self) -> None:
-        with self._lock:
-            self._connection.close()
-            self._uses.close()
+        self._stop.set()
+        if self._watching is not None:
+            self._watching.join()
+        with self._asking:
+            self._shelf.close()
 
-    def _refresh(self, at_once: bool = False) -> None:
-        if not at_once and self._monotonic() < self._look_again_at:
-            return
-        with self._lock, key_file.told(self.path):
-            if self._identity() != self._file:
-                raise KeyStoreError(
-                    f"{self.path} was removed or replaced while it was in use: put it back, and start the service "
-                    "again; nobody is let in meanwhile"
-                )
-            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
-            if at_once or version != self._seen:
-                # The version was asked for first: a change in between is noticed at the next look.
-                self._keys = {key.id: (key, sha256) for key, sha256 in key_file.read(self._connection)}
+    def _refresh(self) -> None:
+        age = self._monotonic() - self._looked_at
+        if self._watching is None:
+            if age >= self._refresh_seconds:
+                self._look()
+        elif age >= BELIEVED_SECONDS:
+            raise KeyStoreError(self._why_not or f"the keys were last read {age:.0f} s ago: nobody is let in meanwhile")
+
+    def _look(self, anew: bool = False) -> None:
+        with self._asking:
+            began = self._monotonic()
+            # The version is asked for first: a change in between is noticed at the next look.
+            version = self._shelf.version()
+            if anew or version != self._seen:
+                keys = {key.id: (key, sha256) for key, sha256 in self._shelf.read()}
+                with self._holding:
+                    self._keys = keys
                 self._seen = version
-            self._look_again_at = self._monotonic() + self._refresh_seconds
+            self._looked_at = began
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._refresh_seconds):
+            try:
+                self._look()
+                self._why_not = None
+            except KeyStoreError as error:
+                self._why_not = str(error)
 
     def _keep_use(self, key: Key, now: datetime) -> None:
-        with self._lock:
+        with self._holding:
             held = self._keys.get(key.id)
             if held is None or held[0].last_used != key.last_used:
                 return  # another thread was first
-            # Here first, so that a file that is busy is not tried again with each request.
+            # Here first, so that a shelf that is busy is not tried again with each request.
             self._keys[key.id] = (replace(key, last_used=now), held[1])
-            with contextlib.suppress(sqlite3.Error):
-                key_file.set_time(self._uses, key.id, "last_used", now)
-
-    def _identity(self) -> tuple[int, int] | None:
-        try:
-            status = os.stat(self.path)  # noqa: PTH116 - once in a while on the way of a request
-        except FileNotFoundError:
-            return None
-        return status.st_dev, status.st_ino
+        self._shelf.note_use(key.id, now)
 
 
 def _digest(text: str) -> bytes:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from service.access import AuditError, AuditLog, Event, UnrecordedError
+from service.access import AuditError, AuditWriter, Event, UnrecordedError
 
 if TYPE_CHECKING:
     from service.api.access import Caller
@@ -23,9 +23,10 @@ log = logging.getLogger("vantage")
 
 
 class Recorder:
-    """log: None where the settings leave auditing out. All of it waits for a disk: call it on a thread."""
+    """log: None where the settings leave auditing out. All of it waits for a disk, or for
+    a database: call it on a thread."""
 
-    def __init__(self, log: AuditLog | None) -> None:
+    def __init__(self, log: AuditWriter | None) -> None:
         self._log = log
         self._failed_at: datetime | None = None
         self._owed: list[Event] = []
@@ -83,7 +84,7 @@ class Recorder:
         if self._log is not None:
             self._log.close()
 
-    def _mend(self, audit: AuditLog) -> None:
+    def _mend(self, audit: AuditWriter) -> None:
         if self._failed_at is None:  # another thread was first
             return
         while self._owed:

@@ -16,7 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from service.access import AuditError, ForbiddenError, KeyStoreError, UnauthenticatedError, UnrecordedError
+from service.access import (
+    AuditError,
+    DatabaseError,
+    ForbiddenError,
+    KeyStoreError,
+    UnauthenticatedError,
+    UnrecordedError,
+)
 from service.api.sentences import sentences
 from service.embedding import (
     DeadlineExceededError,
@@ -96,7 +103,7 @@ _KIND_OF: tuple[tuple[type[Exception], str], ...] = (
     (StorageFullError, "storage-full"),
     (CorruptError, "index-corrupt"),
     (LockedError, "not-ready"),
-    (UnavailableError, "shutting-down"),
+    (UnavailableError, "not-ready"),
     (GalleryError, "invalid-request"),
     (QueueFullError, "queue-full"),
     (TooManyCropsError, "invalid-request"),
@@ -106,6 +113,7 @@ _KIND_OF: tuple[tuple[type[Exception], str], ...] = (
     (UnauthenticatedError, "unauthenticated"),
     (ForbiddenError, "forbidden"),
     (KeyStoreError, "keys-unavailable"),
+    (DatabaseError, "not-ready"),
     (UnrecordedError, "done-unrecorded"),
     (AuditError, "audit-unavailable"),
 )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from service.access import KeyStore, RateLimiter
+from service.access import Home, KeyStore, RateLimiter
 from service.api.auditing import Recorder
 from service.api.in_time import InTime
 from service.api.jobs import Jobs
@@ -15,10 +18,11 @@ from service.api.places import Places
 from service.api.problems import Problem
 from service.api.workers import Workers
 from service.embedding import Decoder, EmbeddingQueue, ModelHolder
-from service.gallery import GalleryEngine, GalleryInfo, GallerySettings, roll_call
+from service.gallery import GalleryEngine, GalleryInfo, GallerySettings, UnavailableError, roll_call
 from service.gallery.embedded.upkeep import Upkeep
 from service.settings import ServiceSettings
 
+_SHARED_KEPT_SECONDS = 2.0
 State = Literal["starting", "ready", "failed", "stopping"]
 
 
@@ -26,13 +30,16 @@ State = Literal["starting", "ready", "failed", "stopping"]
 class Running:
     """Everything that answers requests.
 
+    home: of keys, audit log and jobs. reachable: UnavailableError while the galleries cannot be reached; it may wait.
     searches, writes: threads for reading galleries and for writing to them; writers never keep searches waiting.
     """
 
+    home: Home
     keys: KeyStore
     limiter: RateLimiter
     recorder: Recorder
     engine: GalleryEngine
+    reachable: Callable[[], None]
     holder: ModelHolder
     decoder: Decoder
     queue: EmbeddingQueue
@@ -64,7 +71,9 @@ class Service:
         self.failure: str | None = None
         self.settled = threading.Event()
         self._running: Running | None = None
-        self._gallery_settings: dict[str, GallerySettings] = {}
+        # Another replica may drop a gallery and make one of that name; where there is none, all is told at once.
+        self._kept_seconds = math.inf if settings.gallery == "embedded" else _SHARED_KEPT_SECONDS
+        self._gallery_settings: dict[str, tuple[GallerySettings, float]] = {}
         self._forgotten = 0
         self._keeping = threading.Lock()
 
@@ -104,13 +113,14 @@ class Service:
 
     async def settings_of(self, gallery: str) -> GallerySettings:
         """A gallery's settings, which stay with it: kept here, because asking the engine for them costs more."""
-        held = self._gallery_settings.get(gallery)
-        if held is None:
+        now = time.monotonic()
+        held, good_until = self._gallery_settings.get(gallery, (None, 0.0))
+        if held is None or now >= good_until:
             before, running = self._forgotten, self.running
             held = (await running.searches.run(lambda: running.engine.info(gallery))).settings
             with self._keeping:
                 if self._forgotten == before:  # else it may be another gallery by now
-                    self._gallery_settings[gallery] = held
+                    self._gallery_settings[gallery] = held, now + self._kept_seconds
         return held
 
     def forget(self, gallery: str) -> None:
@@ -124,4 +134,7 @@ class Service:
     def _galleries(self) -> list[GalleryInfo]:
         if self._running is None or self.state != "ready":
             return []
-        return roll_call(self._running.engine)[0]
+        try:
+            return roll_call(self._running.engine)[0]
+        except UnavailableError:  # what else was counted is told all the same
+            return []

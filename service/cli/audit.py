@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service.cli.output import AsJson, console, plain, print_json, table, when
-from service.cli.settings import SetData, data_directory
+from service.cli.settings import SetData, open_home
 
 if TYPE_CHECKING:
-    from service.access import AuditTrail, Entry
+    from service.access import Entry
 
 app = typer.Typer(help="Check and read the record of searches and writes.", no_args_is_help=True)
 
@@ -41,7 +40,8 @@ def verify(
     """
     from service.access import Head
 
-    report = _trail(data).verify(None if head is None else Head.parse(head))
+    with open_home(data) as home:
+        report = home.trail().verify(None if head is None else Head.parse(head))
     if as_json:
         print_json(plain(report) | {"head": str(report.head), "sound": report.sound})
     else:
@@ -79,30 +79,25 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
 ) -> None:
     """Print what was recorded, oldest first."""
-    entries = _trail(data).entries(
-        since=None if since is None else _time(since, "--since"),
-        until=None if until is None else _time(until, "--until"),
-        key=key,
-        gallery=gallery,
-        action=action,
-    )
-    if as_json:
-        for entry in entries:
-            typer.echo(json.dumps(plain(entry), ensure_ascii=False))
-        return
     printed = table("at", "who", "from", "action", "gallery", "what", "ids", "outcome", "purpose")
-    for entry in entries:
-        printed.add_row(*_row(entry))
+    with open_home(data) as home:
+        entries = home.trail().entries(
+            since=None if since is None else _time(since, "--since"),
+            until=None if until is None else _time(until, "--until"),
+            key=key,
+            gallery=gallery,
+            action=action,
+        )
+        if as_json:
+            for entry in entries:
+                typer.echo(json.dumps(plain(entry), ensure_ascii=False))
+            return
+        for entry in entries:
+            printed.add_row(*_row(entry))
     if printed.row_count:
         console().print(printed)
     else:
         typer.echo("Nothing of that kind was recorded.")
-
-
-def _trail(data: Path | None) -> AuditTrail:
-    from service.access import AUDIT_FOLDER, AuditTrail
-
-    return AuditTrail(data_directory(data) / AUDIT_FOLDER)
 
 
 def _row(entry: Entry) -> tuple[str, ...]:

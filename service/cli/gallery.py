@@ -208,6 +208,30 @@ def compact(gallery: GalleryArgument, yes: Yes = False, data: DataOption = DATA,
         )
 
 
+@app.command()
+def refresh(gallery: GalleryArgument, data: DataOption = DATA, as_json: AsJson = False) -> None:
+    """On Milvus: bring up to date what re-ranking knows of neighbours, and delete what has expired.
+
+    It goes on where it was stopped, and others search and write meanwhile. An embedded gallery does it by itself.
+    """
+    from service.gallery import GalleryError
+
+    with open_engine(data) as engine:
+        refreshing = getattr(engine, "refresh", None)
+        if refreshing is None:
+            raise GalleryError(
+                f"gallery {gallery!r} keeps itself up to date: refresh is for galleries on Milvus (VANTAGE_GALLERY=milvus)"
+            )
+        done = refreshing(gallery)
+    if as_json:
+        print_json(done)
+    else:
+        typer.echo(
+            f"{done.gallery}: {done.items:,} items, {done.added:,} new and {done.removed:,} gone since the last time; "
+            f"{done.noted:,} rows written, {done.purged:,} expired items deleted"
+        )
+
+
 app.command()(delete)
 app.command()(reembed)
 app.command()(export)

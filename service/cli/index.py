@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +21,7 @@ from service.cli.service_there import KeyOption, open_service
 if TYPE_CHECKING:
     from service.gallery import GalleryEngine
     from service.indexing import FailureReport, Shard, Source, Tally
+    from service.indexing.on_ray import EngineOpener, RayRun
 
 SOME_PICTURES_FAILED = 3
 """The exit code when all was done that could be."""
@@ -44,7 +48,10 @@ Report = Annotated[
 def index(
     path: Annotated[
         Path | None,
-        typer.Argument(metavar="PATH", help="A folder, a tar file (also compressed) or a list as for --manifest."),
+        typer.Argument(
+            metavar="PATH",
+            help="A folder of pictures or of .parquet files, a tar file (also compressed) or a list as for --manifest.",
+        ),
     ] = None,
     *,
     gallery: GalleryOption,
@@ -55,9 +62,10 @@ def index(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A list of pictures: .csv, .jsonl or .parquet with a column path and any of id, camera, captured_at, "
-            "person, tracklet, viewpoint, quality and metadata; further columns go into the metadata. Paths start from "
-            "PATH, or from the list's own folder.",
+            help="A list of pictures: .csv, .jsonl, .parquet or a folder of .parquet, with a column path and any of "
+            "id, camera, captured_at, person, tracklet, viewpoint, quality and metadata; further columns go into the "
+            "metadata. Paths start from PATH, or from the list's own folder. Parquet may hold the pictures themselves, "
+            "as bytes in a column image.",
         ),
     ] = None,
     pattern: Annotated[
@@ -84,6 +92,31 @@ def index(
         typer.Option(help="Which of the model's files, if the gallery is made now.", show_default="that of model.onnx"),
     ] = None,
     report: Report = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|HOST:PORT",
+            help="Decode and embed on the machines of a Ray cluster, all of which see the pictures under the same "
+            "paths: auto is the one that this machine is in, or one made of this machine alone. Needs "
+            "`pip install 'vantage-reid[ray]'`.",
+        ),
+    ] = None,
+    ray_workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --ray: models that run at once, each on --threads cores, or one.",
+            show_default="as many as there is room for",
+        ),
+    ] = None,
+    ray_gpus_per_worker: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="With --ray: GPUs that each of these models reserves, such as 0.25 for four on one; 0 embeds on CPUs.",
+            show_default="1 with --device cuda or tensorrt, else 0",
+        ),
+    ] = None,
     server: Annotated[
         str | None,
         typer.Option(
@@ -108,13 +141,15 @@ def index(
 
     check_gallery_name(gallery)
     share = Shard() if shard is None else Shard.parse(shard)
+    _check_ray(ray, ray_workers, ray_gpus_per_worker, decoders, server)
     source = open_source(path, manifest, pattern)
     if server is not None:
         if model is not None or precision is not None:
             raise typer.BadParameter("the service embeds with its own model: leave it out", param_hint="--model")
         _send(server, key, gallery, source, share, store_crops, report, as_json)
         return
-    with open_engine(data, make=True) as engine:
+    with ExitStack() as opened:
+        engine = opened.enter_context(open_engine(data, make=True))
         bundle = _bundle(engine, gallery, model, precision)
         new = gallery not in engine.galleries()
         if not new:
@@ -125,7 +160,25 @@ def index(
                     f"gallery {gallery!r} was made without crops, and that stays: leave it out, or index into another",
                     param_hint="--store-crops",
                 )
-        embedder = Embedder(bundle, device=device, threads=threads, batch=batch)
+        make_run: Callable[..., IndexingRun | RayRun]
+        if ray is None:
+            embedder = Embedder(bundle, device=device, threads=threads, batch=batch)
+            make_run = partial(IndexingRun, embedder=embedder, decoders=decoders)
+        else:
+            from service.indexing.on_ray import RayRun, Workers, open_cluster
+
+            opened.enter_context(open_cluster(ray))
+            gpus = ray_gpus_per_worker if ray_gpus_per_worker is not None else float(device in ("cuda", "tensorrt"))
+            workers = Workers.of_cluster(ray_workers, threads=threads or 1, gpus=gpus, decoders=decoders)
+            make_run = partial(
+                RayRun,
+                bundle=bundle,
+                workers=workers,
+                opener=_opener(data),
+                device=device,
+                threads=threads or 1,
+                batch=batch,
+            )
         file = report or default_report(gallery, share.count, share.number)
         with (
             FailureReport(file, always=report is not None) as failures,
@@ -135,16 +188,8 @@ def index(
             if new:
                 engine.create(gallery, GallerySettings.for_model(bundle.card, bundle.sha256, store_crops=store_crops))
             began = time.monotonic()
-            run = IndexingRun(
-                engine,
-                gallery,
-                source,
-                embedder,
-                shard=share,
-                decoders=decoders,
-                commit_every=commit_every,
-                stop=stop,
-                failed=failures.add,
+            run = make_run(
+                engine, gallery, source, shard=share, commit_every=commit_every, stop=stop, failed=failures.add
             )
             tally = run(progressed)
             seconds = time.monotonic() - began
@@ -176,6 +221,33 @@ def _send(
         tally = run(progressed)
         seconds = time.monotonic() - began
     _conclude(gallery, run.count, tally, seconds, failures, stop, as_json)
+
+
+def _check_ray(
+    ray: str | None, workers: int | None, gpus_per_worker: float | None, decoders: int | None, server: str | None
+) -> None:
+    if ray is None:
+        for name, value in (("--ray-workers", workers), ("--ray-gpus-per-worker", gpus_per_worker)):
+            if value is not None:
+                raise typer.BadParameter("it is for work on a Ray cluster: add --ray auto", param_hint=name)
+    elif server is not None:
+        raise typer.BadParameter("the service embeds by itself: give one of --ray and --server", param_hint="--ray")
+    elif decoders == 0:
+        raise typer.BadParameter("on a Ray cluster there is always one at least", param_hint="--decoders")
+
+
+def _opener(data: Path) -> EngineOpener | None:
+    """What opens the engine in the workers; None where it keeps anything in the data directory of this process."""
+    from service.settings import ServiceSettings
+
+    settings = ServiceSettings.load(data=data)
+    if settings.gallery != "milvus" or settings.database is None or settings.crops is None:
+        return None
+    from service.milvus import open_milvus
+
+    return partial(
+        open_milvus, settings.model_copy(update={"data": data.absolute(), "crops": settings.crops.absolute()})
+    )
 
 
 def default_report(gallery: str, shards: int = 1, shard: int = 1) -> Path:

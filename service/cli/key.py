@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from service.cli.output import AsJson, console, plain, print_json, say, table, when
-from service.cli.settings import SetData, data_directory
+from service.cli.settings import SetData, open_home
 
 if TYPE_CHECKING:
     from service.access import Key, KeyStore, Scope
@@ -65,7 +65,7 @@ def create(
     limit = None if rate is None else Rate(rate, burst or max(1, round(10 * rate)))
     scopes = cast("tuple[Scope, ...]", tuple(part.strip() for text in scope for part in text.split(",")))  # it checks
     expires_at = None if expires is None else _time_to_come(expires)
-    with _keys(data_directory(data), make=True) as store:
+    with _keys(data, make=True) as store:
         key, secret = store.create(
             scopes, name=name, galleries=gallery or None, expires_at=expires_at, purpose=purpose, rate=limit
         )
@@ -83,7 +83,7 @@ def create(
 @app.command("list")
 def list_(data: SetData = None, as_json: AsJson = False) -> None:
     """List the keys, without what is secret in them."""
-    with _keys(data_directory(data)) as store:
+    with _keys(data) as store:
         keys = store.list()
     now = datetime.now(UTC)
     if as_json:
@@ -116,7 +116,7 @@ def revoke(
     as_json: AsJson = False,
 ) -> None:
     """Take a key back for good. A service that is running refuses it within a second."""
-    with _keys(data_directory(data)) as store:
+    with _keys(data) as store:
         key = store.revoke(id)
     if as_json:
         print_json(key)
@@ -124,17 +124,39 @@ def revoke(
         typer.echo(f"key {key.id} of {key.name} is revoked since {when(key.revoked_at)}")
 
 
-@contextmanager
-def _keys(data: Path, *, make: bool = False) -> Iterator[KeyStore]:
+@app.command()
+def adopt(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The data directory whose keys are taken over.")],
+    data: SetData = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take over the keys of a data directory, with their secrets, states and ids: nobody needs a new one.
+
+    For moving a service's keys into a database, VANTAGE_DATABASE. Keys that are there already are left as they are, so
+    it can be done again. The directory is not changed.
+    """
+    from contextlib import closing
+
     from service.access import KEYS_FILE, KeyStore, KeyStoreError
 
-    if not make and not data.is_dir():
-        raise KeyStoreError(f"there is no data directory {data}: name it with --data or VANTAGE_DATA")
-    store = KeyStore(data / KEYS_FILE)
-    try:
-        yield store
-    finally:
-        store.close()
+    if not (directory / KEYS_FILE).is_file():
+        raise KeyStoreError(f"there are no keys in {directory}: name the data directory of a service that has some")
+    with _keys(data, make=True) as store, closing(KeyStore(directory / KEYS_FILE)) as theirs:
+        taken = store.take_over(theirs)
+    if as_json:
+        print_json(taken)
+    else:
+        typer.echo(f"{len(taken)} keys were taken over from {directory}")
+
+
+@contextmanager
+def _keys(data: Path | None, *, make: bool = False) -> Iterator[KeyStore]:
+    with open_home(data, there=not make) as home:
+        store = home.keys()
+        try:
+            yield store
+        finally:
+            store.close()
 
 
 def _galleries(key: Key) -> str:

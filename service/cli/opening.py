@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,8 +25,20 @@ MODEL_HELP = "The model: a folder with card.json and model.onnx, or the name of 
 
 @contextmanager
 def open_engine(data: Path, *, make: bool = False) -> Iterator[GalleryEngine]:
-    """The galleries of a data directory. make: whether one that is not there is made."""
+    """The galleries of a data directory. make: whether one that is not there is made.
+
+    Where the settings name a Milvus server, its galleries, and nothing of the directory that is not kept beside them.
+    """
     from service.gallery import GalleryError
+    from service.settings import ServiceSettings
+
+    settings = ServiceSettings.load(data=data)
+    if settings.gallery == "milvus":
+        from service.milvus import open_milvus
+
+        with closing(open_milvus(settings)) as shared:
+            yield shared
+        return
     from service.gallery.embedded import EmbeddedEngine
 
     if not make and not data.is_dir():

@@ -49,8 +49,9 @@ def serve(
 
     `vantage settings` prints these settings and all others, which stand in a file or in the environment.
 
-    It is one process: it alone writes the data directory, and its threads keep every core busy. Several need a data
-    directory each, and something in front that shares out what comes.
+    It is one process: it alone writes the data directory, and its threads keep every core busy. Any number of them
+    share galleries on a Milvus server, and keys, audit log and jobs in a database, behind something that shares out
+    what comes.
     """
     from service.cli.log_lines import configure_log
     from service.settings import ServiceSettings
@@ -101,11 +102,16 @@ def _unusable(host: str, port: int, error: OSError) -> ValueError:
 
 
 def _check_access(settings: ServiceSettings) -> None:
-    """Refuses to listen where strangers could do anything, before anything listens."""
+    """Refuses to listen where strangers could do anything, before anything listens.
+
+    Keys in a database are seen to at the start proper: it may be away just now, and until then nobody is let in.
+    """
     from contextlib import closing
 
     from service.access import KEYS_FILE, AccessError, KeyStore, may_bind
 
+    if settings.database_url is not None:
+        return
     file: Path = settings.data / KEYS_FILE
     has_keys = False
     if file.is_file():

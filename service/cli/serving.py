@@ -38,7 +38,8 @@ def run(settings: ServiceSettings, listening: socket.socket) -> int:
             log_config=None,
             access_log=False,  # requests are logged where their routes and ids are known
             server_header=False,
-            proxy_headers=False,
+            proxy_headers=settings.proxies is not None,
+            forwarded_allow_ips=settings.proxies or "",
             backlog=_BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=math.ceil(settings.shutdown_seconds),
@@ -80,6 +81,7 @@ def announcement(service: Service, address: str) -> str:
     galleries = {info.name: info for info in roll_call(running.engine)[0]}
     lines = [
         f"vantage is ready: model {running.holder.name} on {running.holder.provider}",
+        f"  its terms {running.holder.current.card.licence.weights}",
         f"  service   {address}",
         f"  console   {address}/",
         f"  API docs  {address}/docs",

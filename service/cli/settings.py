@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service.cli.output import AsJson, console, print_json, table
+
+if TYPE_CHECKING:
+    from service.access import Home
 
 ConfigOption = Annotated[
     Path | None,
@@ -52,11 +57,25 @@ def settings(config: ConfigOption = None, as_json: AsJson = False) -> None:
     console().print(printed)
 
 
-def data_directory(given: Path | None) -> Path:
-    """The data directory that a service started here would use, unless another was given."""
+@contextmanager
+def open_home(data: Path | None, *, there: bool = False) -> Iterator[Home]:
+    """Where a service started here would have its keys and its audit log: a database, or the data directory.
+
+    data: another data directory. there: it must be there already, and is not made.
+    """
+    from service.access import AccessError
+    from service.access import open_home as open_
     from service.settings import ServiceSettings
 
-    return ServiceSettings.load(data=given).data
+    settings = ServiceSettings.load(data=data)
+    url = settings.database_url
+    if url is None and there and not settings.data.is_dir():
+        raise AccessError(f"there is no data directory {settings.data}: name it with --data or VANTAGE_DATA")
+    home = open_(settings.data, url)
+    try:
+        yield home
+    finally:
+        home.close()
 
 
 def _shown(value: object) -> str:

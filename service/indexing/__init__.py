@@ -1,10 +1,14 @@
-"""Bulk indexing: folders, tar files and lists of pictures into a gallery, resumable, as fast as the model runs."""
+"""Bulk indexing: folders, tar files, lists and Parquet into a gallery, resumable, as fast as the model runs.
+
+`service.indexing.on_ray` does the same on the machines of a cluster.
+"""
 
 from service.indexing.embedding import Embedder
 from service.indexing.errors import IndexingError
 from service.indexing.failure_report import FailureReport
 from service.indexing.folder import Folder
 from service.indexing.manifest import Manifest
+from service.indexing.parquet import Parquet
 from service.indexing.pattern import parse_pattern
 from service.indexing.progress import Tally
 from service.indexing.records import Failure, Record, Source
@@ -24,6 +28,7 @@ __all__ = [
     "IndexingError",
     "IndexingRun",
     "Manifest",
+    "Parquet",
     "Record",
     "RemoteRun",
     "Shard",

@@ -40,29 +40,33 @@ class Embedder:
         return self.session.card.outputs.viewpoint is not None
 
     def embed(self, decoded: Sequence[tuple[Record, Decoded]]) -> list[NewItem]:
-        """The items to be added. A viewpoint that the record does not know is the model's."""
-        embeddings = self.session.embed(Crops.stack([of.crop for _, of in decoded if of.crop is not None]))
-        items = []
-        for row, (record, of) in enumerate(decoded):
-            facts = record.facts
-            viewpoint = facts.viewpoint
-            if viewpoint is None and embeddings.viewpoints is not None:
-                front, side, back = embeddings.viewpoints[row].astype(np.float64).tolist()
-                viewpoint = (front, side, back)
-            items.append(
-                NewItem(
-                    id=facts.id,
-                    vector=embeddings.vectors[row],
-                    camera=facts.camera,
-                    captured_at=facts.captured_at,
-                    person=facts.person,
-                    tracklet=facts.tracklet,
-                    viewpoint=viewpoint,
-                    quality=facts.quality,
-                    metadata=facts.metadata,
-                    expires_at=facts.expires_at,
-                    crop=of.content,
-                    crop_sha256=of.sha256,
-                )
+        return embed(self.session, decoded)
+
+
+def embed(session: Session, decoded: Sequence[tuple[Record, Decoded]]) -> list[NewItem]:
+    """The items to be added. A viewpoint that the record does not know is the model's."""
+    embeddings = session.embed(Crops.stack([of.crop for _, of in decoded if of.crop is not None]))
+    items = []
+    for row, (record, of) in enumerate(decoded):
+        facts = record.facts
+        viewpoint = facts.viewpoint
+        if viewpoint is None and embeddings.viewpoints is not None:
+            front, side, back = embeddings.viewpoints[row].astype(np.float64).tolist()
+            viewpoint = (front, side, back)
+        items.append(
+            NewItem(
+                id=facts.id,
+                vector=embeddings.vectors[row],
+                camera=facts.camera,
+                captured_at=facts.captured_at,
+                person=facts.person,
+                tracklet=facts.tracklet,
+                viewpoint=viewpoint,
+                quality=facts.quality,
+                metadata=facts.metadata,
+                expires_at=facts.expires_at,
+                crop=of.content,
+                crop_sha256=of.sha256,
             )
-        return items
+        )
+    return items

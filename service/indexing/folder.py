@@ -21,6 +21,10 @@ def is_visible(name: str) -> bool:
     return name == ".." or not name.startswith(".")
 
 
+class NoPicturesError(IndexingError):
+    """A folder in which there is none."""
+
+
 class Folder:
     """The pictures of a folder and of the folders in it, by name. Links are followed, each folder is entered once."""
 
@@ -29,7 +33,7 @@ class Folder:
         self._labelling = Labelling(reading, str(root))
         self._paths = list(_pictures(root, "", set()))
         if not self._paths:
-            raise IndexingError(
+            raise NoPicturesError(
                 f"there is no picture below {root}: names that end in {' '.join(SUFFIXES)} are looked for"
             )
         self.total = len(self._paths)

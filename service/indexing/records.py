@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from service.decoding import Undecoded
 from service.gallery import NewItem
 from service.images import BadImage
 
@@ -50,3 +51,7 @@ class Source(Protocol):
 def facts_of(**known: Any) -> NewItem:
     """An item whose vector is not known yet; checked here, so that a wrong fact shows before any work is done."""
     return NewItem(vector=_UNKNOWN, **known)
+
+
+def undecoded(record: Record, outcome: Undecoded) -> Failure:
+    return Failure(record.place, record.facts.id, outcome.kind or "unreadable", outcome.problem)

@@ -13,8 +13,9 @@ from service.indexing.chosen import chosen
 from service.indexing.embedding import Embedder, cores
 from service.indexing.errors import IndexingError
 from service.indexing.known import Known
+from service.indexing.ledger import Ledger
 from service.indexing.progress import Tally
-from service.indexing.records import Failure, Record, Source
+from service.indexing.records import Failure, Record, Source, undecoded
 from service.indexing.shard import Shard
 
 _MOST_DECODERS = 16
@@ -49,9 +50,10 @@ class IndexingRun:
         self._commit_every = commit_every
         self._keep = settings.store_crops
         self._known = Known.of(engine, gallery, tells_viewpoint=embedder.tells_viewpoint)
-        self._stop, self._failed = stop, failed
+        self._stop = stop
         self._progressed: Callable[[Tally], None] = lambda tally: None
-        self.tally = Tally()
+        self._ledger = Ledger(failed)
+        self.tally = self._ledger.tally
 
     def __call__(self, progressed: Callable[[Tally], None] | None = None) -> Tally:
         """Index everything; returns when the last item is committed. progressed: called when the tally has grown."""
@@ -77,7 +79,8 @@ class IndexingRun:
             items = chain.from_iterable(done for _, done in embedded)
             try:
                 for _, results in ahead(in_lots(items, self._commit_every), start_commit, 1):
-                    self._count(results)
+                    self._ledger.committed(results)
+                    self._progressed(self.tally)
             except BrokenProcessPool as error:
                 raise IndexingError(
                     "a process that decodes pictures was killed, perhaps for want of memory: what was committed stays; "
@@ -87,7 +90,7 @@ class IndexingRun:
 
     def _wanted(self) -> Iterator[tuple[Record, str | None]]:
         """Records of this shard, each id once, with the hash that the gallery knows them by."""
-        for record in chosen(self._source, self._shard, self._stop, self._fail):
+        for record in chosen(self._source, self._shard, self._stop, self._ledger.fail):
             yield record, self._known.hash_of(record.facts)
 
     def _decoded(
@@ -98,20 +101,9 @@ class IndexingRun:
                 return
             for (record, _), outcome in zip(chunk, outcomes, strict=True):
                 if isinstance(outcome, Undecoded):
-                    kind = outcome.kind or "unreadable"
-                    self._fail(Failure(record.place, record.facts.id, kind, outcome.problem))
+                    self._ledger.fail(undecoded(record, outcome))
                 elif outcome.crop is None:
-                    self.tally.unchanged += 1
+                    self._ledger.unchanged(1)
                 else:
                     yield record, outcome
             self._progressed(self.tally)
-
-    def _fail(self, failure: Failure) -> None:
-        self.tally.failed += 1
-        self._failed(failure)
-
-    def _count(self, results: tuple[AddResult, ...]) -> None:
-        for result in results:
-            assert result.outcome != "refused", "adding replaces"
-            setattr(self.tally, result.outcome, getattr(self.tally, result.outcome) + 1)
-        self._progressed(self.tally)

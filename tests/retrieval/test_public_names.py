@@ -12,6 +12,10 @@ def test_everything_offered_is_there_and_nothing_is_offered_twice():
 
 def test_the_doors_of_retrieval_are_these():
     assert set(rerank.__all__) == {
+        "CandidateGraph",
+        "Candidates",
+        "GraphDirectory",
+        "GraphRows",
         "ReciprocalGraph",
         "RerankSettings",
         "Support",

@@ -168,3 +168,35 @@ def test_a_rate_is_made_of_two_settings():
 def test_names_of_choices_may_be_written_in_capitals(monkeypatch):
     monkeypatch.setenv("VANTAGE_LOG_LEVEL", "WARNING")
     assert ServiceSettings.load().log_level == "warning"
+
+
+def test_no_password_is_printed(monkeypatch):
+    monkeypatch.setenv("VANTAGE_DATABASE", "postgres://vantage:hidden@db/vantage")
+    monkeypatch.setenv("VANTAGE_MILVUS_TOKEN", "root:hidden")
+    settings = ServiceSettings.load()
+    assert settings.database_url == "postgresql+psycopg://vantage:hidden@db/vantage"
+    shown = {each.name: each.value for each in effective(settings)}
+    assert shown["database"] == "postgresql+psycopg://vantage:***@db/vantage"
+    assert "hidden" not in repr(settings) + repr(shown)
+    monkeypatch.setenv("VANTAGE_DATABASE", "mysql://vantage:hidden@db/vantage")
+    with pytest.raises(SettingsError, match=r"^database \(VANTAGE_DATABASE\).*: give sqlite:///FILE, or") as refused:
+        ServiceSettings.load()
+    assert "hidden" not in str(refused.value)
+
+
+def test_galleries_on_milvus_want_to_know_where_that_is(monkeypatch):
+    monkeypatch.setenv("VANTAGE_GALLERY", "milvus")
+    with pytest.raises(SettingsError, match="milvus_uri is not given: name the server"):
+        ServiceSettings.load()
+    monkeypatch.setenv("VANTAGE_MILVUS_URI", "http://milvus:19530")
+    assert ServiceSettings.load().database_url == "sqlite:///vantage-data/vantage.sqlite"
+
+
+@pytest.mark.parametrize("written", ["*", "10.0.0.1/8", "nginx", "10.0.0.1,", ""])
+def test_proxies_are_addresses_and_networks(monkeypatch, written):
+    monkeypatch.setenv("VANTAGE_PROXIES", written)
+    if not written:  # as if it were not there
+        assert ServiceSettings.load().proxies is None
+        return
+    with pytest.raises(SettingsError, match="is no address and no network: write such as"):
+        ServiceSettings.load()

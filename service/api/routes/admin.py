@@ -12,7 +12,7 @@ from service.api.access import MayAdminister
 from service.api.bodies import receive_json
 from service.api.documents import json_body
 from service.api.fields import Body
-from service.api.routes.jobs import JOB_ANSWER, accepted
+from service.api.routes.jobs import JOB_ANSWER, take_in
 from service.api.starting import model_folder
 
 router = APIRouter(prefix="/v1", tags=["service"])
@@ -58,4 +58,4 @@ async def reload_model(request: Request, caller: MayAdminister) -> Response:
         running.recorder.written(caller, "reload", None, body.model_dump())
         return {"name": model.name, "sha256": model.sha256, "provider": model.provider}
 
-    return accepted(running.jobs.start("reload", None, work))
+    return await take_in(caller, "reload", None, work)

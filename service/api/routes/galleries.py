@@ -15,7 +15,7 @@ from service.api.bodies import receive_json
 from service.api.documents import answer, json_body, problems
 from service.api.fields import Body, GalleryName
 from service.api.replies import reply
-from service.api.routes.jobs import JOB_ANSWER, accepted
+from service.api.routes.jobs import JOB_ANSWER, take_in
 from service.api.verdicts import VerdictBody, verdicts_of
 from service.gallery import (
     Damaged,
@@ -196,7 +196,7 @@ async def compact_gallery(gallery: GalleryName, caller: MayAdminister) -> Respon
         running.recorder.written(caller, "compact", gallery, {"purged": receipt.purged})
         return asdict(receipt) | {"at": moment(receipt.at)}
 
-    return accepted(running.jobs.start("compact", gallery, work))
+    return await take_in(caller, "compact", gallery, work)
 
 
 @router.post(
@@ -215,7 +215,7 @@ async def verify_gallery(gallery: GalleryName, caller: MayAdminister) -> Respons
         report = running.engine.verify(gallery)
         return asdict(report) | {"sound": report.sound}
 
-    return accepted(running.jobs.start("verify", gallery, work))
+    return await take_in(caller, "verify", gallery, work)
 
 
 def view(info: GalleryInfo) -> dict[str, Any]:

@@ -81,12 +81,15 @@ async def startupz(request: Request) -> Response:
     responses={200: {"model": Status}, **_NOT_READY},
 )
 async def readyz(request: Request) -> Response:
-    """200 when the model is warm on the provider that was asked for, all galleries are loaded and checked, and what is
-    done can be recorded."""
+    """200 when the model is warm on the provider that was asked for, all galleries are loaded and checked or can be
+    reached, keys can be read, and what is done can be recorded."""
     service: Service = request.app.state.service
-    recorder = service.running.recorder
-    if recorder.failing:  # asked for again, because nobody else may ask who would
-        await asyncio.to_thread(recorder.check)
+    running = service.running
+    running.keys.has_keys  # noqa: B018 - raises keys-unavailable with the reason
+    if running.recorder.failing:  # asked for again, because nobody else may ask who would
+        await asyncio.to_thread(running.recorder.check)
+    if service.settings.gallery != "embedded":
+        await asyncio.to_thread(running.reachable)
     return _ready(request, "ready")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any, Literal
 
 from fastapi import APIRouter
@@ -35,7 +37,7 @@ class JobView(BaseModel):
 
 
 class JobList(BaseModel):
-    """Jobs since the service was started, the latest first."""
+    """Jobs since the service was started, or of all replicas that share a database; the latest first."""
 
     jobs: list[JobView]
 
@@ -46,20 +48,23 @@ JOB_ANSWER: dict[int | str, dict[str, Any]] = {
 }
 
 
-def accepted(job: Job) -> Response:
+async def take_in(caller: Caller, kind: str, gallery: str | None, work: Callable[[], dict[str, Any]]) -> Response:
+    """The answer to whoever asked for long work."""
+    job = await asyncio.to_thread(caller.running.jobs.start, kind, gallery, work)
     return reply(_view(job), 202, {"Location": f"/v1/jobs/{job.id}"})
 
 
 @router.get("/jobs", operation_id="list_jobs", summary="All jobs", responses={200: {"model": JobList}, **problems()})
 async def list_jobs(caller: MayAdministerSome) -> Response:
-    """The jobs of galleries that the key may administer."""
-    return reply({"jobs": [_view(job) for job in caller.running.jobs.list() if _may_see(caller, job)]})
+    """The jobs of galleries that the key may administer, of all replicas."""
+    jobs = await asyncio.to_thread(caller.running.jobs.list)
+    return reply({"jobs": [_view(job) for job in jobs if _may_see(caller, job)]})
 
 
 @router.get("/jobs/{job}", operation_id="get_job", summary="A job", responses={200: {"model": JobView}, **problems()})
 async def get_job(job: JobId, caller: MayAdministerSome) -> Response:
-    """How far it is, and what came of it. Jobs are forgotten when the service ends."""
-    found = caller.running.jobs.get(job)
+    """How far it is, and what came of it. Jobs are forgotten when the service ends, unless a database keeps them."""
+    found = await asyncio.to_thread(caller.running.jobs.get, job)
     if found is None or not _may_see(caller, found):
         raise Problem("no-such-job", f"there is no job {job!r}: jobs are forgotten when the service ends")
     return reply(_view(found))

@@ -15,7 +15,7 @@ from service.api.documents import answer, json_body, problems
 from service.api.fields import Body, GalleryName, SnapshotName
 from service.api.replies import reply
 from service.api.routes.galleries import view
-from service.api.routes.jobs import JOB_ANSWER, accepted
+from service.api.routes.jobs import JOB_ANSWER, take_in
 from service.gallery import NoSuchSnapshotError, SnapshotInfo, check_gallery_name
 
 router = APIRouter(prefix="/v1", tags=["snapshots"])
@@ -62,7 +62,7 @@ async def take_snapshot(gallery: GalleryName, caller: MayAdminister) -> Response
         running.recorder.written(caller, "snapshot", gallery, {"snapshot": info.name})
         return _view(info)
 
-    return accepted(running.jobs.start("snapshot", gallery, work))
+    return await take_in(caller, "snapshot", gallery, work)
 
 
 @router.get(
@@ -106,7 +106,7 @@ async def restore_snapshot(
         running.recorder.written(caller, "restore", to, {"snapshot": snapshot, "replace": body.replace})
         return view(info)
 
-    return accepted(running.jobs.start("restore", to, work))
+    return await take_in(caller, "restore", to, work)
 
 
 @router.delete(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import service.access.audit_trail as trail_module
+import service.access.audit_walk as walk_module
 from service.access import AuditError, AuditLog, AuditTrail, Event, Head
 from service.access.audit_record import START, line_of
 
@@ -296,7 +297,7 @@ def test_lines_with_right_hashes_that_no_service_writes_are_findings_and_no_acci
 
 
 def test_findings_are_bounded(directory, monkeypatch):
-    monkeypatch.setattr(trail_module, "MOST_FINDINGS", 3)
+    monkeypatch.setattr(walk_module, "MOST_FINDINGS", 3)
     for path in directory.glob("*.jsonl"):
         path.write_bytes(b"x\n" * 50)
     found = findings(directory)
@@ -306,16 +307,16 @@ def test_findings_are_bounded(directory, monkeypatch):
 
 def test_a_day_that_is_removed_while_it_is_read_is_no_finding(directory, monkeypatch):
     gone = sorted(directory.glob("*.jsonl"))[0]
-    through = trail_module._Walk.through
+    through = trail_module._through
 
-    def remove_first(walk, file, last):
+    def remove_first(walk, file):
         if file.path == gone and gone.exists():
             log = AuditLog(directory, keep_days=2, now=lambda: NOON + timedelta(days=3))
             log.close()
             assert not gone.exists()
-        through(walk, file, last)
+        through(walk, file)
 
-    monkeypatch.setattr(trail_module._Walk, "through", remove_first)
+    monkeypatch.setattr(trail_module, "_through", remove_first)
     report = AuditTrail(directory).verify()
     assert (report.sound, report.first) == (True, 5)
 

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import sqlite3
 import stat
@@ -6,9 +7,11 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 
 import pytest
 
+import service.access.homes as homes_module
 import service.access.keys as keys_module
 from service.access import (
     SCOPES,
@@ -24,6 +27,7 @@ from service.access import (
     RevokedKeyError,
     UnauthenticatedError,
     UnknownKeyError,
+    open_home,
 )
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -50,13 +54,15 @@ def clocks():
 
 
 @pytest.fixture
-def open_store(tmp_path, clocks):
+def open_store(open_a_home, clocks):
+    """Keys wherever they may be kept; `store_in_file` are those that are in a file."""
     opened = []
 
-    def open_(**others):
-        store = KeyStore(tmp_path / "access" / "keys.sqlite", now=clocks.now, monotonic=clocks.monotonic, **others)
-        opened.append(store)
-        return store
+    def open_():
+        with pytest.MonkeyPatch.context() as patch:  # a home has no clock of its own
+            patch.setattr(homes_module, "KeyStore", partial(KeyStore, now=clocks.now, monotonic=clocks.monotonic))
+            opened.append(open_a_home().keys())
+        return opened[-1]
 
     yield open_
     for store in opened:
@@ -66,6 +72,25 @@ def open_store(tmp_path, clocks):
 @pytest.fixture
 def store(open_store):
     return open_store()
+
+
+@pytest.fixture
+def open_in_file(tmp_path, clocks):
+    opened = []
+
+    def open_():
+        path = tmp_path / "access" / "keys.sqlite"
+        opened.append(KeyStore(path, now=clocks.now, monotonic=clocks.monotonic))
+        return opened[-1]
+
+    yield open_
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store_in_file(open_in_file):
+    return open_in_file()
 
 
 def test_a_key_is_known_again_with_all_that_was_said_of_it(store):
@@ -132,7 +157,8 @@ def test_no_sentence_quotes_a_secret(store):
     assert rest[:10] not in str(unknown.value) + str(absent.value)
 
 
-def test_only_a_hash_is_kept_in_files_that_are_their_owners_alone(store, tmp_path):
+def test_only_a_hash_is_kept_in_files_that_are_their_owners_alone(store_in_file, tmp_path):
+    store = store_in_file
     _, secret = store.create(["admin"], name="a")
     store.authenticate(secret)
     folder = tmp_path / "access"
@@ -221,19 +247,19 @@ def test_what_cannot_be_is_refused_and_nothing_is_made(store, arguments, sentenc
     assert store.list() == ()
 
 
-def test_what_another_process_changes_is_noticed_within_a_second(store, clocks, tmp_path):
+def test_what_another_process_changes_is_noticed_within_a_second(store, clocks, tmp_path, home_url):
     _, kept = store.create(["search"], name="kept")
     code = (
-        "import sys, json; from pathlib import Path; from service.access import KeyStore\n"
-        "store = KeyStore(Path(sys.argv[1]))\n"
+        "import sys, json; from pathlib import Path; from service.access import open_home\n"
+        "home = open_home(Path(sys.argv[1]), sys.argv[3] or None); store = home.keys()\n"
         "key, secret = store.create(['ingest'], name='theirs')\n"
         "store.revoke(sys.argv[2])\n"
-        "store.close(); print(json.dumps([key.id, secret]))"
+        "store.close(); home.close(); print(json.dumps([key.id, secret]))"
     )
     old, old_secret = store.create(["search"], name="old")
     store.authenticate(old_secret)
     run = subprocess.run(
-        [sys.executable, "-c", code, str(store.path), old.id], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, str(tmp_path), old.id, home_url or ""], capture_output=True, text=True, check=True
     )
     id, secret = json.loads(run.stdout)
     clocks.pass_(0.6)
@@ -243,15 +269,15 @@ def test_what_another_process_changes_is_noticed_within_a_second(store, clocks, 
     store.authenticate(kept)
 
 
-def test_between_two_looks_the_file_is_not_asked(open_store, clocks):
-    service, command = open_store(), open_store()
+def test_between_two_looks_the_file_is_not_asked(open_in_file, clocks):
+    service, command = open_in_file(), open_in_file()
     key, secret = command.create(["search"], name="a")
     with pytest.raises(UnknownKeyError):
         service.authenticate(secret)  # it looked when it was opened, and again only later
     clocks.pass_(0.6)
     service.authenticate(secret)
     statements = []
-    service._connection.set_trace_callback(statements.append)
+    service._shelf._connection.set_trace_callback(statements.append)
     for _ in range(100):
         service.authenticate(secret)
     assert statements == []
@@ -269,10 +295,11 @@ def test_between_two_looks_the_file_is_not_asked(open_store, clocks):
         service.authenticate(secret)
 
 
-def test_when_it_was_last_used_is_noted_coarsely_and_not_with_each_request(store, clocks):
+def test_when_it_was_last_used_is_noted_coarsely_and_not_with_each_request(store_in_file, clocks):
+    store = store_in_file
     _, secret = store.create(["search"], name="a")
     writes = []
-    store._uses.set_trace_callback(lambda text: writes.append(text) if text.startswith("UPDATE") else None)
+    store._shelf._uses.set_trace_callback(lambda text: writes.append(text) if text.startswith("UPDATE") else None)
     for _ in range(600):
         clocks.pass_(1)
         store.authenticate(secret)
@@ -281,43 +308,50 @@ def test_when_it_was_last_used_is_noted_coarsely_and_not_with_each_request(store
     assert timedelta(0) <= clocks.utc - listed.last_used <= timedelta(minutes=5)
 
 
-def test_a_file_that_is_being_written_holds_no_request_up(store, clocks):
-    assert store._uses.execute("PRAGMA busy_timeout").fetchone() == (0,)
+def test_a_file_that_is_being_written_holds_no_request_up(store_in_file, clocks):
+    store = store_in_file
+    assert store._shelf._uses.execute("PRAGMA busy_timeout").fetchone() == (0,)
     _, secret = store.create(["search"], name="a")
-    other = sqlite3.connect(store.path, isolation_level=None)
+    other = sqlite3.connect(store._shelf.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     clocks.pass_(1)
     assert store.authenticate(secret).name == "a"
     other.close()
 
 
-def test_two_processes_make_the_file_and_keys_at_once(tmp_path):
-    path = tmp_path / "data" / "access" / "keys.sqlite"
+def test_processes_make_what_keys_are_kept_in_and_keys_at_once(tmp_path, home_url):
     code = (
-        "import sys; from pathlib import Path; from service.access import KeyStore\n"
-        "sys.stdin.readline()\n"
-        "store = KeyStore(Path(sys.argv[1]))\n"
-        "for number in range(20): store.create(['search'], name=f'{sys.argv[2]} {number}')\n"
-        "store.close()"
+        "import sys; from pathlib import Path; from service.access import open_home\n"
+        "print(flush=True); sys.stdin.readline()\n"
+        "home = open_home(Path(sys.argv[1]), sys.argv[2] or None); store = home.keys()\n"
+        "for number in range(20): store.create(['search'], name=f'{sys.argv[3]} {number}')\n"
+        "store.close(); home.close()"
     )
     processes = [
-        subprocess.Popen([sys.executable, "-c", code, str(path), name], stdin=subprocess.PIPE) for name in ("a", "b")
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path), home_url or "", name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for name in "abc"
     ]
+    for process in processes:  # at the same time, once all have loaded their modules
+        process.stdout.readline()
     for process in processes:
         process.stdin.write(b"\n")
         process.stdin.flush()
     for process in processes:
         process.stdin.close()
+        process.stdout.close()
         assert process.wait() == 0
-    store = KeyStore(path)
-    assert sorted(key.name for key in store.list()) == sorted(
-        f"{name} {number}" for name in "ab" for number in range(20)
-    )
-    store.close()
-    assert [found.name for found in path.parent.iterdir()] == ["keys.sqlite"]
+    home = open_home(tmp_path, home_url)
+    with contextlib.closing(home), contextlib.closing(home.keys()) as store:
+        names = sorted(key.name for key in store.list())
+    assert names == sorted(f"{name} {number}" for name in "abc" for number in range(20))
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_many_threads_ask_while_keys_come_and_go(store, clocks):
+def test_many_threads_ask_while_keys_come_and_go(store, clocks, home_url):
     good = [store.create(["search"], name=f"{number}")[1] for number in range(4)]
     stop, wrong = threading.Event(), []
 
@@ -330,7 +364,7 @@ def test_many_threads_ask_while_keys_come_and_go(store, clocks):
 
     with ThreadPoolExecutor(4) as pool:
         asking = [pool.submit(ask, secret) for secret in good]
-        for _ in range(15):
+        for _ in range(15 if home_url is None else 4):
             key, secret = store.create(["search"], name="passing")
             clocks.pass_(400)
             store.authenticate(secret)
@@ -343,24 +377,24 @@ def test_many_threads_ask_while_keys_come_and_go(store, clocks):
     assert wrong == []
 
 
-def test_where_the_file_is_gone_replaced_or_damaged_nobody_is_let_in(open_store, clocks, tmp_path):
-    store = open_store()
+def test_where_the_file_is_gone_replaced_or_damaged_nobody_is_let_in(open_in_file, clocks, tmp_path):
+    store = open_in_file()
     _, secret = store.create(["search"], name="a")
     away = tmp_path / "away"
-    store.path.rename(away)
+    store._shelf.path.rename(away)
     clocks.pass_(1)
     for _ in range(2):
         with pytest.raises(KeyStoreError, match="nobody is let in"):
             store.authenticate(secret)
         with pytest.raises(KeyStoreError, match="nobody is let in"):
             _ = store.has_keys
-    away.rename(store.path)
+    away.rename(store._shelf.path)
     assert store.authenticate(secret)
-    store.path.write_bytes(b"no database at all" * 1000)
+    store._shelf.path.write_bytes(b"no database at all" * 1000)
     clocks.pass_(1)
-    store._connection.execute("PRAGMA shrink_memory")
+    store._shelf._connection.execute("PRAGMA shrink_memory")
     with pytest.raises(KeyStoreError):
-        KeyStore(store.path)
+        KeyStore(store._shelf.path)
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"text " * 5000])
@@ -372,11 +406,12 @@ def test_a_file_that_is_no_file_of_keys_is_refused_and_left_as_it_is(tmp_path, c
     assert path.read_bytes() == content
 
 
-def test_rows_written_by_hand_are_refused_with_a_sentence(store, open_store):
+def test_rows_written_by_hand_are_refused_with_a_sentence(store_in_file, open_in_file):
+    store = store_in_file
     store.create(["search"], name="a")
-    store._connection.execute("UPDATE keys SET scopes = 'everything'")
+    store._shelf._connection.execute("UPDATE keys SET scopes = 'everything'")
     with pytest.raises(KeyStoreError, match=r"damaged .*'everything' is no scope"):
-        open_store()
+        open_in_file()
 
 
 def test_a_directory_that_cannot_be_made_is_a_sentence(tmp_path):
@@ -385,11 +420,12 @@ def test_a_directory_that_cannot_be_made_is_a_sentence(tmp_path):
         KeyStore(tmp_path / "file" / "access" / "keys.sqlite")
 
 
-def test_a_full_disk_makes_no_key(store):
+def test_a_full_disk_makes_no_key(store_in_file):
+    store = store_in_file
     store.create(["search"], name="first")
     # A key whose list of galleries needs pages of its own, where the file may not have any more.
     galleries = [f"gallery-{number:04}" for number in range(2000)]
-    store._connection.execute("PRAGMA max_page_count = 1").fetchone()
+    store._shelf._connection.execute("PRAGMA max_page_count = 1").fetchone()
     with pytest.raises(KeyStoreError, match="disk is not full"):
         store.create(["search"], name="second", galleries=galleries)
     assert [key.name for key in store.list()] == ["first"]
@@ -397,3 +433,20 @@ def test_a_full_disk_makes_no_key(store):
 
 def test_bad_keys_are_bad_values():
     assert issubclass(BadKeyError, ValueError)
+
+
+def test_keys_are_taken_over_as_they_are(store, store_in_file, clocks):
+    """From a file into a database, so that nobody needs a new key."""
+    kept, secret = store_in_file.create(["search"], name="a", galleries=["g"], rate=Rate(2.5, 7))
+    gone, _ = store_in_file.create(["search"], name="b")
+    store_in_file.revoke(gone.id)
+    own, own_secret = store.create(["admin"], name="c")
+    already = store.list()
+    if len(already) == 3:  # the file itself
+        assert store.take_over(store_in_file) == ()
+        return
+    assert [key.id for key in store.take_over(store_in_file)] == sorted([kept.id, gone.id])
+    assert store.take_over(store_in_file) == ()
+    assert store.authenticate(secret) == kept
+    assert store.authenticate(own_secret).id == own.id
+    assert {key.id: key.state(NOON) for key in store.list()} == {kept.id: "live", gone.id: "revoked", own.id: "live"}

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 from datetime import UTC, datetime, timedelta
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from service.access import AUDIT_FOLDER, KEYS_FILE, AuditLog, Event, KeyStore
+from service.access import AUDIT_FOLDER, KEYS_FILE, AuditLog, Event, KeyStore, open_home
 from service.cli import audit
 
 DIRECTORY = Path("vantage-data") / AUDIT_FOLDER
@@ -144,3 +145,22 @@ def test_without_a_log_there_is_a_sentence_and_none_is_made(run):
         assert (code, out) == (1, "")
         assert "there is no audit log in vantage-data" in err
     assert not Path("vantage-data").exists()
+
+
+def test_an_audit_log_in_a_database(run, monkeypatch, database_url):
+    monkeypatch.setenv("VANTAGE_DATABASE", database_url)
+    with contextlib.closing(open_home(Path(), database_url)) as home, contextlib.closing(home.audit(0)) as log:
+        log.append(Event(action="search", gallery="g", ids=["x"]))
+        log.append(Event(action="delete", gallery="g", ids=["x"]))
+    code, out, _ = run("verify")
+    assert (code, out.splitlines()[0]) == (0, "audit log: 2 lines, from line 1 on")
+    assert [json.loads(line)["action"] for line in run("show", "--json")[1].splitlines()] == ["search", "delete"]
+    from sqlalchemy import text
+
+    from service.access.database import Database
+
+    with contextlib.closing(Database(database_url)) as database, database.writing() as connection:
+        connection.execute(text("DELETE FROM vantage_audit WHERE position = 1"))
+    code, out, _ = run("verify")
+    assert code == 4
+    assert "lines up to 1 are missing" in out

@@ -1,7 +1,10 @@
 import csv
 import json
 import sys
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -48,6 +51,31 @@ def test_create_makes_an_empty_gallery_with_what_was_asked_for(vantage, bundle):
     assert "Traceback" not in err
     for ttl in ("30", "0d", "soon"):
         assert vantage("gallery", "create", "h", "--model", bundle, "--ttl", ttl)[0] == 2
+
+
+def test_an_embedded_gallery_needs_no_refresh_and_says_so(vantage, indexed):
+    code, out, err = vantage("gallery", "refresh", "g")
+    assert (code, out) == (1, "")
+    assert "gallery 'g' keeps itself up to date" in err
+
+
+def test_refresh_tells_what_it_did(vantage, monkeypatch):
+    @dataclass
+    class Done:
+        gallery: str
+        purged: int = 1
+        items: int = 2000
+        added: int = 30
+        removed: int = 4
+        noted: int = 500
+
+    engine = SimpleNamespace(refresh=Done)
+    monkeypatch.setattr("service.cli.gallery.open_engine", lambda data: nullcontext(engine))
+    assert vantage("gallery", "refresh", "lobby")[:2] == (
+        0,
+        "lobby: 2,000 items, 30 new and 4 gone since the last time; 500 rows written, 1 expired items deleted\n",
+    )
+    assert json.loads(vantage("gallery", "refresh", "lobby", "--json")[1])["noted"] == 500
 
 
 @pytest.mark.parametrize("command", ["drop", "compact"])

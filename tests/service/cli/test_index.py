@@ -1,8 +1,10 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -161,6 +163,62 @@ def test_a_signal_ends_a_run_that_can_be_gone_on_with(tmp_path, bundle, pictures
     assert 4 <= added < 400
     with EmbeddedEngine.open(tmp_path / "vantage-data") as engine:
         assert engine.count("g") == added
+
+
+def test_a_ray_cluster_that_is_not_there_is_a_sentence_at_once(vantage, bundle, pictures, monkeypatch):
+    pytest.importorskip("ray", reason="needs the extra ray: pip install 'vantage-reid[ray]'", exc_type=ImportError)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    command = ("index", pictures, "-g", "g", "--model", bundle)
+    with socket.create_server(("127.0.0.1", 0)) as other, socket.create_server(("127.0.0.1", 0)) as free:
+        port, closed = other.getsockname()[1], free.getsockname()[1]
+        free.close()
+
+        def answer() -> None:
+            connection, _ = other.accept()
+            with connection:
+                connection.recv(100)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        for address, sentence in (
+            (f"127.0.0.1:{port}", f"what answers at 127.0.0.1:{port} is no Ray cluster"),
+            (f"127.0.0.1:{closed}", f"there is no Ray cluster at 127.0.0.1:{closed}: [Errno 111] Connection refused"),
+            ("127.0.0.1:70000", "there is no Ray cluster at 127.0.0.1:70000"),
+            ("somewhere", "--ray is 'somewhere': give auto, or HOST:PORT"),
+            ("ray://127.0.0.1:10001", "give auto, or HOST:PORT"),
+        ):
+            code, out, err = vantage(*command, "--ray", address)
+            assert (code, out) == (1, ""), address
+            assert sentence in err
+            assert "Traceback" not in err
+        answering.join()
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{closed}")
+    assert "there is no Ray cluster" in vantage(*command, "--ray", "auto")[2]
+    assert json.loads(vantage("gallery", "list", "--json")[1]) == []
+
+
+def test_options_of_ray_that_do_not_fit_are_sentences(vantage, bundle, pictures):
+    for options, name in (
+        (("--ray-workers", 2), "--ray-workers"),
+        (("--ray-gpus-per-worker", 0.5), "--ray-gpus-per-worker"),
+        (("--ray", "auto", "--server", "http://127.0.0.1:1"), "--ray"),
+        (("--ray", "auto", "--decoders", 0), "--decoders"),
+        (("--ray", "auto", "--ray-workers", 0), "--ray-workers"),
+    ):
+        code, out, err = vantage("index", pictures, "-g", "g", "--model", bundle, *options)
+        assert (code, out) == (2, "")
+        assert f"Invalid value for {name}" in err or f"Invalid value for '{name}'" in err
+
+
+def test_without_ray_it_is_said_what_to_install(vantage, bundle, pictures, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("service.indexing.on_ray")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    code, out, err = vantage("index", pictures, "-g", "g", "--model", bundle, "--ray", "auto")
+    assert (code, out) == (1, "")
+    assert "--ray needs Ray" in err
+    assert "pip install 'vantage-reid[ray]'" in err
 
 
 @pytest.fixture

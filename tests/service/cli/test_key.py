@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 from datetime import UTC, datetime, timedelta
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from service.access import KEYS_FILE, KeyStore
+from service.access import KEYS_FILE, KeyStore, open_home
 from service.cli import key
 
 
@@ -148,3 +149,40 @@ def test_an_empty_store_says_what_that_means(run):
     code, out, _ = run("list")
     assert code == 0
     assert "from this machine only" in out
+
+
+@pytest.fixture
+def in_a_database(monkeypatch, database_url):
+    monkeypatch.setenv("VANTAGE_DATABASE", database_url)
+    return database_url
+
+
+def test_keys_in_a_database(run, in_a_database):
+    made = json.loads(run("create", "--name", "a", "--json")[1])
+    (listed,) = json.loads(run("list", "--json")[1])
+    assert (listed["id"], listed["state"]) == (made["key"]["id"], "live")
+    assert run("revoke", made["key"]["id"])[0] == 0
+    (listed,) = json.loads(run("list", "--json")[1])
+    assert listed["state"] == "revoked"
+    assert not Path("vantage-data").exists()
+
+
+def test_keys_of_a_data_directory_are_taken_over_into_a_database(run, monkeypatch, database_url):
+    secret = run("create", "--name", "a")[1].strip()
+    monkeypatch.setenv("VANTAGE_DATABASE", database_url)
+    assert json.loads(run("list", "--json")[1]) == []
+    assert "1 keys were taken over" in run("adopt", "vantage-data")[1]
+    assert "0 keys were taken over" in run("adopt", "vantage-data")[1]
+    with contextlib.closing(open_home(Path(), database_url)) as home, contextlib.closing(home.keys()) as keys:
+        assert keys.authenticate(secret).name == "a"
+    code, _, err = run("adopt", "nowhere")
+    assert code == 1
+    assert "there are no keys in nowhere" in err
+
+
+def test_a_database_that_is_not_there_is_a_sentence(run, monkeypatch):
+    pytest.importorskip("psycopg", reason="the extra sql is not installed")
+    monkeypatch.setenv("VANTAGE_DATABASE", "postgresql://u:hidden@127.0.0.1:1/n")
+    code, _, err = run("list")
+    assert code == 1
+    assert "postgresql+psycopg://u:***@127.0.0.1:1/n cannot be reached" in err

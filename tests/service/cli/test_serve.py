@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from models import ZOO, Bundle
-from service.access import KEYS_FILE, KeyStore
+from models import ZOO, Bundle, list_bundles
+from service.access import AUDIT_FOLDER, KEYS_FILE, AuditTrail, KeyStore
 from service.cli.log_lines import JsonLines
 from service.cli.serve import listen
 from service.demo import QUERIES
@@ -117,7 +117,7 @@ def ask(curl: str, **variables: str) -> dict[str, object]:
 
 def test_the_demo_serves_the_line_that_it_prints_and_ends_on_sigterm(demo_data):
     _, ready, curl, answer, code, served = demo_data
-    assert "synthetic-tiny" in ready
+    assert list_bundles()[0].name in ready
     assert "CPUExecutionProvider" in ready
     assert f"image=@{QUERIES[0].relative_to(ROOT)} http://127.0.0.1:" in curl
     assert answer["results"][0]["id"].startswith(QUERIES[0].name[:4])
@@ -146,6 +146,27 @@ def test_with_a_key_the_printed_line_wants_it_and_sigint_ends_it_as_well(demo_da
     lines = [json.loads(line) for line in served.logged]
     assert [line["status"] for line in lines if line["logger"] == "vantage.access"] == [401, 200]
     assert secret not in "".join(served.logged)
+
+
+@pytest.mark.parametrize(("proxies", "client"), [("10.0.0.0/8,127.0.0.1", "203.0.113.7"), ("", "127.0.0.1")])
+def test_a_proxy_is_believed_whose_client_it_is_and_nobody_else_is(demo_data, tmp_path, proxies, client):
+    data, *_ = demo_data
+    store = KeyStore(data / KEYS_FILE)
+    _, secret = store.create(["search"], name="behind a proxy")
+    store.close()
+    with Served("--port", 0, "--data", data, cwd=tmp_path, VANTAGE_PROXIES=proxies) as served:
+        address = served.line_with("  service ").split()[-1]
+        headers = {"Authorization": f"Bearer {secret}", "X-Forwarded-For": "203.0.113.7", "Content-Type": "text/plain"}
+        headers["X-Request-Id"] = f"asked-through-{len(proxies)}"
+        refused = urllib.request.Request(f"{address}/v1/galleries/demo", headers=headers, method="DELETE")
+        with pytest.raises(urllib.error.HTTPError) as answer:
+            urllib.request.urlopen(refused, timeout=PATIENCE)
+        assert answer.value.code == 403
+        answer.value.close()
+        served.process.send_signal(signal.SIGTERM)
+        assert served.end() == 0
+    entries = AuditTrail(data / AUDIT_FOLDER).entries(action="refused")
+    assert [entry.client for entry in entries if entry.request_id == headers["X-Request-Id"]] == [client]
 
 
 def test_a_failing_start_is_a_sentence_and_exit_code_1_and_nothing_is_announced(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from service.gallery import Filter, GalleryEngine, GallerySettings, NewItem
 from service.gallery.embedded import EmbeddedEngine, Sizes
 
 DIMENSION = 32
+MILVUS = os.environ.get("VANTAGE_TEST_MILVUS_URI")
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 OpenEngine = Callable[[Path], GalleryEngine]
 
@@ -27,13 +29,49 @@ def _embedded_in_motion(path: Path) -> GalleryEngine:
     return EmbeddedEngine.open(path, sizes=Sizes(flat_up_to=60, half_up_to=150, approximate_from=100, at_once_up_to=20))
 
 
-ENGINES: dict[str, OpenEngine] = {"embedded": _embedded, "embedded in motion": _embedded_in_motion}
+def _on_milvus(path: Path) -> GalleryEngine:
+    """On the server that `make test-milvus` starts; what is shared besides is in a directory of the test's."""
+    from service.gallery.milvus import MilvusEngine  # an extra, which most environments have not
+
+    path.mkdir(exist_ok=True)
+    return MilvusEngine.open(
+        MILVUS or "",
+        database_url=f"sqlite:///{path / 'vantage.sqlite'}",
+        crops_directory=path / "crops",
+        snapshots_directory=path / "snapshots",
+        deadline=60.0,  # the machine may be busy with other tests
+    )
 
 
-@pytest.fixture(params=ENGINES.values(), ids=ENGINES.keys())
-def open_engine(request: pytest.FixtureRequest) -> OpenEngine:
+ENGINES: dict[str, OpenEngine] = {
+    "embedded": _embedded,
+    "embedded in motion": _embedded_in_motion,
+    "milvus": _on_milvus,
+}
+WHERE_THERE_IS_ONE = pytest.mark.skipif(MILVUS is None, reason="needs a Milvus server: make test-milvus starts one")
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(opener, id=name, marks=[WHERE_THERE_IS_ONE] if name == "milvus" else [])
+        for name, opener in ENGINES.items()
+    ]
+)
+def open_engine(request: pytest.FixtureRequest) -> Iterator[OpenEngine]:
     opener: OpenEngine = request.param
-    return opener
+    opened: list[Path] = []
+
+    def open_at(path: Path) -> GalleryEngine:
+        opened.append(path)
+        return opener(path)
+
+    yield open_at
+    if opener is _on_milvus:  # else the server would keep what every test has made
+        for path in dict.fromkeys(opened):
+            left = opener(path)
+            for name in left.galleries():
+                left.drop(name)
+            left.close()
 
 
 @pytest.fixture

@@ -248,7 +248,13 @@ def test_what_is_equally_far_is_ordered_by_id(
     engine.add("g", [*crowd.items[1:30], *same])
     settle(engine)
     answer = engine.search("g", look_for(crowd.items[0].vector, k=7, rerank=rerank))
-    assert ids(answer) == [f"same-{number:02}" for number in range(7)]
+    if rerank == "online":
+        # Of more equals than k1 neighbour lists name some and not others, and may say that these are farther away.
+        told = [(hit.reranked, hit.item.id) for hit in answer.hits]
+        assert told == sorted(told)
+        assert all(id.startswith("same-") for _, id in told)
+    else:
+        assert ids(answer) == [f"same-{number:02}" for number in range(7)]
 
 
 def test_an_item_finds_others_and_not_itself(filled: GalleryEngine, crowd: Any, nearest_first: NearestFirst) -> None:

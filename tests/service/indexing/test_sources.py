@@ -314,9 +314,106 @@ def test_a_row_with_too_many_cells_is_a_failure(tmp_path: Path):
     assert "3 cells and 2 columns" in failures(found)[0].problem
 
 
+# ---- Parquet
+
+
+def write_parquet(path: Path, rows, **types):
+    pa = pytest.importorskip("pyarrow", reason="Parquet needs pyarrow, of the extra ray")
+    from pyarrow import parquet
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = dict.fromkeys(name for row in rows for name in row)
+    arrays = {name: pa.array([row.get(name) for row in rows], types.get(name)) for name in columns}
+    parquet.write_table(pa.table(arrays), path, row_group_size=2)
+    return path
+
+
+def test_parquet_is_a_list_too(tmp_path: Path):
+    typed = [ROWS[0] | {"captured_at": datetime(2024, 5, 1, 12, 30, tzinfo=UTC), "quality": 0.5}, ROWS[1]]
+    path = write_parquet(tmp_path / "list.parquet", typed)
+    listed = write_list(tmp_path / "list.jsonl", ROWS)
+    for given in ((path,), (None, path), (tmp_path, path)):
+        source = open_source(*given)
+        assert [repr(one.facts) for one in source] == [repr(one.facts) for one in Manifest(listed)]
+        assert (source.total, source.done) == (2, 2)
+
+
+def test_parquet_may_hold_the_pictures_themselves(tmp_path: Path):
+    rows = [{"image": b"A", "id": "a"}, {"image": b"B", "path": "b.jpg", "camera": "c1"}, {"path": "c.jpg"}]
+    path = write_parquet(tmp_path / "list.parquet", [*rows, {"image": b"D"}])
+    found = list(open_source(path))
+    assert [(one.facts.id, one.content) for one in found[:3]] == [
+        ("a", b"A"),
+        ("b.jpg", b"B"),
+        ("c.jpg", tmp_path / "c.jpg"),
+    ]
+    assert (found[1].facts.camera, found[1].facts.metadata) == ("c1", {})
+    assert found[3].place == f"{path}:4"
+    assert "neither an id nor a path" in found[3].problem
+
+
+def test_a_folder_of_parquet_is_read_file_by_file(tmp_path: Path, picture):
+    for name in ("b/part-1.parquet", "a/part-2.PARQUET", "c.parquet"):
+        write_parquet(tmp_path / "list" / name, [{"path": f"{name}.jpg"}])
+    write_parquet(tmp_path / "list/.hidden.parquet", [{"path": "no.jpg"}])
+    (tmp_path / "list/_SUCCESS").write_bytes(b"")
+    source = open_source(tmp_path / "list")
+    assert ids(source) == ["a/part-2.PARQUET.jpg", "b/part-1.parquet.jpg", "c.parquet.jpg"]
+    assert (source.total, source.done) == (3, 3)
+    assert next(iter(open_source(None, tmp_path / "list"))).content == tmp_path / "list/a/a/part-2.PARQUET.jpg"
+    assert next(iter(open_source(tmp_path, tmp_path / "list"))).content == tmp_path / "a/part-2.PARQUET.jpg"
+    picture(tmp_path / "list/d.jpg")
+    assert ids(open_source(tmp_path / "list")) == ["d.jpg"]
+
+
+def test_damage_in_a_parquet_file_is_a_failure_and_the_next_file_goes_on(tmp_path: Path):
+    rows = [{"id": f"{number:03}", "image": os.urandom(3000)} for number in range(200)]
+    path = write_parquet(tmp_path / "list/a.parquet", rows)
+    write_parquet(tmp_path / "list/b.parquet", [{"id": "b", "image": b"B"}])
+    content = bytearray(path.read_bytes())
+    content[300_000:340_000] = bytes(40_000)
+    path.write_bytes(content)
+    found = ids(open_source(tmp_path / "list"))
+    [failure] = failures(open_source(tmp_path / "list"))
+    assert found[-1] == "b"
+    assert found[:-1] == [f"{number:03}" for number in range(len(found) - 1)]
+    assert 0 < len(found) < 150
+    assert (failure.place, failure.kind) == (str(path), "unreadable")
+    assert f"damaged somewhere after row {len(found) - 1}" in failure.problem
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ({"file": "a.jpg"}, "needs a column path or a column image; it has file"),
+        ({"path": "a.jpg", "cammera": "c1"}, "did you mean camera"),
+        ({"path": "a.jpg", "images": b"x"}, "did you mean image"),
+        ({"image": "a.jpg", "id": "a"}, "the column image is string"),
+    ],
+)
+def test_parquet_that_is_no_list_is_a_sentence(tmp_path: Path, row, sentence):
+    with pytest.raises(IndexingError, match=sentence):
+        open_source(write_parquet(tmp_path / "list.parquet", [row]))
+
+
+def test_what_is_no_parquet_is_a_sentence(tmp_path: Path):
+    pytest.importorskip("pyarrow", reason="Parquet needs pyarrow, of the extra ray")
+    (tmp_path / "l.parquet").write_bytes(b"PAR1 and no more")
+    (tmp_path / "empty").mkdir()
+    for given, sentence in (
+        ((tmp_path / "l.parquet",), "cannot be read as Parquet"),
+        ((tmp_path / "none.parquet",), "there is no file"),
+        ((None, tmp_path / "empty"), "there is no file below .* ends in .parquet"),
+        ((tmp_path / "l.parquet", None, "market1501"), "give one of the two"),
+        ((write_parquet(tmp_path / "p/x.parquet", [{"path": "a.jpg"}]).parent, None, "market1501"), "one of the two"),
+    ):
+        with pytest.raises(IndexingError, match=sentence):
+            open_source(*given)
+
+
 def test_parquet_without_its_library_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     (tmp_path / "l.parquet").write_bytes(b"PAR1")
-    with pytest.raises(IndexingError, match="pip install pyarrow, or write the list as CSV"):
-        Manifest(tmp_path / "l.parquet")
+    with pytest.raises(IndexingError, match=r"pip install 'vantage-reid\[ray\]', or write a list as CSV"):
+        open_source(tmp_path / "l.parquet")

@@ -1,0 +1,98 @@
+"""What is to be done by and by: purging what has expired, and noting what re-ranking has to know of neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from retrieval import RetrievalError
+from retrieval.rerank import GraphDirectory
+from service.gallery.errors import UnavailableError
+from service.gallery.milvus.entry import Entry
+from service.gallery.milvus.registry import Registry
+from service.gallery.milvus.reranking import as_text
+from service.gallery.milvus.rows import DESCRIBING, entity, in_blocks, vectors, written
+from service.gallery.milvus.scanning import scan
+from service.gallery.milvus.server import Entity, Server
+from service.gallery.milvus.writing import Writes
+
+Progress = Callable[[str, int, int], None]
+Vectors = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
+AT_ONCE = 500  # rows written in one turn, between which others may write
+KEYS_AT_ONCE = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refreshed:
+    """purged: items that had expired. items: in the gallery. added, removed: since the last time. noted: rows that were
+    written."""
+
+    gallery: str
+    purged: int
+    items: int
+    added: int
+    removed: int
+    noted: int
+
+
+class Refreshing:
+    def __init__(self, server: Server, registry: Registry, writes: Writes) -> None:
+        self._server, self._registry, self._writes = server, registry, writes
+
+    def refresh(self, entry: Entry, folder: Path, progress: Progress | None) -> Refreshed:
+        """Brings the neighbour lists in `folder` up to the gallery, and what of them has changed into the collection.
+
+        Searching and writing go on. Stopped at any moment, the next call goes on where it was.
+        """
+        purged = self._writes.purge_expired(entry)
+        entry = self._registry.again(entry) or entry
+        told = progress or (lambda stage, done, of: None)
+        graph = GraphDirectory(folder, entry.settings.reranking)
+        try:
+            known = graph.keys
+            now = self._keys(entry)
+            added, removed = np.setdiff1d(now, known), np.setdiff1d(known, now)
+            graph.update(self._vectors(entry, added), removed, device="auto", progress=told)
+            noted = 0
+            for number, keys, rows in graph.waiting():
+                noted += self._note(entry, dict(zip(keys.tolist(), rows, strict=True)))
+                graph.acknowledge(number)
+                told("noted", noted, len(now))
+        except RetrievalError as error:
+            raise UnavailableError(f"the neighbours of gallery {entry.name!r} cannot be noted now: {error}") from error
+        return Refreshed(
+            gallery=entry.name, purged=purged, items=len(now), added=len(added), removed=len(removed), noted=noted
+        )
+
+    def _keys(self, entry: Entry) -> npt.NDArray[np.int64]:
+        blocks = [
+            np.fromiter((int(one["key"]) for one in block), np.int64, len(block))
+            for block in scan(self._server, entry, "", ("key",))
+        ]
+        return np.concatenate((np.zeros(0, np.int64), *blocks))
+
+    def _vectors(self, entry: Entry, keys: npt.NDArray[np.int64]) -> Iterator[Vectors]:
+        """The vectors of these items, in order of their keys; one that has gone meanwhile is left out."""
+        for block in in_blocks(keys.tolist(), KEYS_AT_ONCE):
+            if found := self._by_keys(entry, block, ("key", "vector")):
+                yield np.fromiter((int(one["key"]) for one in found), np.int64, len(found)), vectors(found)
+
+    def _note(self, entry: Entry, rows: dict[int, bytes]) -> int:
+        """Writes rows beside their items, of those that are still there; returns how many these were."""
+        count = 0
+        for block in in_blocks(rows, AT_ONCE):
+            with self._writes.turn(entry) as now:
+                there = self._by_keys(now, block, (*DESCRIBING, "vector"))
+                noted = [entity(written(one)) | {"near": as_text(rows[int(one["key"])])} for one in there]
+                if noted:
+                    self._registry.noted(now, self._server.upsert(now.collection, noted))
+                count += len(noted)
+        return count
+
+    def _by_keys(self, entry: Entry, keys: list[int], fields: tuple[str, ...]) -> list[Entity]:
+        found = self._server.query(entry.collection, f"key in [{', '.join(map(str, keys))}]", fields, entry.seen)
+        return sorted(found, key=lambda one: int(one["key"]))
