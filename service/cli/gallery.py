@@ -220,7 +220,8 @@ def refresh(gallery: GalleryArgument, data: DataOption = DATA, as_json: AsJson =
         refreshing = getattr(engine, "refresh", None)
         if refreshing is None:
             raise GalleryError(
-                f"gallery {gallery!r} keeps itself up to date: refresh is for galleries on Milvus (VANTAGE_GALLERY=milvus)"
+                f"gallery {gallery!r} keeps itself up to date: refresh is for galleries on Milvus, which "
+                "VANTAGE_GALLERY=milvus asks for"
             )
         done = refreshing(gallery)
     if as_json:
