@@ -23,7 +23,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
-from models import Bundle, list_bundles
+from models import ZOO, Bundle
 from service.access import KEYS_FILE, KeyStore
 from service.api import Service, create_app
 from service.demo import load_demo
@@ -85,7 +85,7 @@ OpenPage = Callable[..., Page]
 
 @contextlib.contextmanager
 def _serve(data: Path, *, wait: bool = True, **settings: Any) -> Iterator[Served]:
-    app = create_app(ServiceSettings(data=data, **{"threads": 1} | settings))
+    app = create_app(ServiceSettings(data=data, **{"threads": 1, "model": "synthetic-tiny"} | settings))
     service: Service = app.state.service
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listening:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
@@ -108,7 +108,7 @@ def demo_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data directory with the gallery `demo`, to be copied."""
     data = tmp_path_factory.mktemp("demo") / "data"
     with contextlib.closing(EmbeddedEngine.open(data)) as engine:
-        assert load_demo(engine, Bundle.open(list_bundles()[0]), threads=1)
+        assert load_demo(engine, Bundle.open(ZOO / "synthetic-tiny"), threads=1)
         engine.settle("demo")
     return data
 

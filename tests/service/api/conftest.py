@@ -108,7 +108,7 @@ Serve = Callable[..., AbstractContextManager[Served]]
 
 @contextlib.contextmanager
 def _serve(data: Path, *, wait: bool = True, **settings: Any) -> Iterator[Served]:
-    app = create_app(ServiceSettings(data=data, **{"threads": 1} | settings))
+    app = create_app(ServiceSettings(data=data, **{"threads": 1, "model": "synthetic-tiny"} | settings))
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
     thread = threading.Thread(target=server.run, args=([listening],))

@@ -121,7 +121,7 @@ def test_a_service_that_is_stopped_while_it_starts_lets_go_of_everything(tmp_pat
         return holder(*arguments, **others)
 
     monkeypatch.setattr(starting, "ModelHolder", slow)
-    app = create_app(ServiceSettings(data=tmp_path))
+    app = create_app(ServiceSettings(data=tmp_path, model="synthetic-tiny"))
 
     async def start_and_stop():
         async with app.router.lifespan_context(app):
@@ -215,7 +215,7 @@ def test_when_it_is_stopped_under_load_no_request_that_was_accepted_is_lost(serv
 
 
 def test_what_comes_while_it_stops_is_told_so(tmp_path):
-    app = create_app(ServiceSettings(data=tmp_path))
+    app = create_app(ServiceSettings(data=tmp_path, model="synthetic-tiny"))
 
     async def run():
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
@@ -231,7 +231,7 @@ def test_what_comes_while_it_stops_is_told_so(tmp_path):
 def test_every_write_that_was_acknowledged_survives_a_kill_at_once(tmp_path, many, picture):
     code = (
         "import sys, uvicorn\nfrom service.api import create_app\nfrom service.settings import ServiceSettings\n"
-        "app = create_app(ServiceSettings(data=sys.argv[1], threads=1))\n"
+        "app = create_app(ServiceSettings(data=sys.argv[1], threads=1, model='synthetic-tiny'))\n"
         "server = uvicorn.Server(uvicorn.Config(app, port=0, log_level='critical'))\n"
         "import threading\n"
         "def tell():\n"

@@ -108,7 +108,7 @@ class Served:
 
 @contextlib.contextmanager
 def serve(data: Path, **settings: Any) -> Iterator[Served]:
-    app = create_app(ServiceSettings(data=data, **{"threads": 1} | settings))
+    app = create_app(ServiceSettings(data=data, **{"threads": 1, "model": "synthetic-tiny"} | settings))
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
     thread = threading.Thread(target=server.run, args=([listening],))
