@@ -284,4 +284,5 @@ def test_without_the_extra_a_sentence_says_what_to_install(serve, monkeypatch):
     monkeypatch.setitem(sys.modules, "pymilvus", None)
     with serve(wait=False, **ON_MILVUS) as running:
         running.service.settled.wait()
-        assert "pymilvus, which is not installed: pip install 'vantage-reid[milvus,sql]'" in (running.service.failure or "")
+        told = running.service.failure or ""
+        assert "pymilvus, which is not installed: pip install 'vantage-reid[milvus,sql]'" in told
