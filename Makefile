@@ -3,6 +3,7 @@
 #   make test    the suite            make lint    ruff and mypy       make bench   the measurements
 #   make crash   writers killed at random, N=1000 times; make test does it some fifty times
 #   make docker-test    the images and docker-compose.yml, tried with the engine that is there
+#   make docker-test-scale   two replicas over Milvus and PostgreSQL: docker/compose.scale.yml, tried likewise
 #   make test-milvus    the gallery's tests on a real Milvus server        make test-ray    indexing on a real Ray
 #   make soak    the service killed a hundred times, a minute against an oracle, a minute of overload
 #   make lock    new requirement files from pyproject.toml            make clean   removes what make made
@@ -21,7 +22,7 @@ MILVUS_SERVER := .venv-milvus/.installed
 RUN := $(VENV)/bin/python -m
 ARGS ?=
 
-.PHONY: help serve test test-milvus test-ray lint crash soak bench docker-test lock clean
+.PHONY: help serve test test-milvus test-ray lint crash soak bench docker-test docker-test-scale lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -50,6 +51,9 @@ test-ray: $(INSTALLED)
 
 docker-test:
 	@$(or $(PYTHON),python3) docker/test.py
+
+docker-test-scale:
+	@$(or $(PYTHON),python3) docker/test_scale.py
 
 soak: $(INSTALLED)
 	@SERVICE_KILLS=$(or $(N),100) SERVICE_SECONDS=$(or $(SECONDS),60) $(RUN) pytest -q tests/end_to_end/test_service_*.py $(ARGS)

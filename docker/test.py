@@ -22,10 +22,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-QUERY = next((ROOT / "service/demo/queries").glob("demo-0061_*.jpg"))
+from trying import PATIENCE, QUERY, ROOT, FailedError, find_compose, run, say
+
 LARGEST_MB = 700
-PATIENCE = 300  # seconds until a step is given up
 NAME = f"vantage-docker-test-{os.getpid()}"
 IMAGE = f"{NAME}:cpu"
 
@@ -36,32 +35,6 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
     if pid not in ("1", str(os.getpid())) and "vantage" in command and "serve" in command:
         os.kill(int(pid), signal.SIGKILL)
 """
-
-
-class FailedError(Exception):
-    """Something is not as it should be; the sentence that says what."""
-
-
-def say(text: str) -> None:
-    sys.stdout.write(f"docker-test: {text}\n")
-    sys.stdout.flush()
-
-
-def run(*command: str, codes: tuple[int, ...] = (0,)) -> str:
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    if done.returncode not in codes:
-        raise FailedError(f"{' '.join(command)} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-4000:]}")
-    return done.stdout
-
-
-def find_compose() -> list[str] | None:
-    """`docker compose` or `docker-compose`, and None where no engine answers or neither is there."""
-    for command in (["docker", "compose"], ["docker-compose"]):
-        if shutil.which("docker") and shutil.which(command[0]):
-            checks = (["docker", "info"], [*command, "version"])
-            if all(subprocess.run(check, capture_output=True, check=False).returncode == 0 for check in checks):
-                return command
-    return None
 
 
 class Tried:
