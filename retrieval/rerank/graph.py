@@ -215,7 +215,8 @@ class ReciprocalGraph(LiveRows[Items]):
 def _blank_items(vectors: npt.ArrayLike, keys: npt.ArrayLike | None, settings: RerankSettings | None) -> Items:
     rows = unit_rows(vectors)
     items = Items(checked_keys(keys, len(rows), after=None), rows, settings or RerankSettings(), lent=True)
-    items.segments = Segments.of(InvertedLists.of(sparse.csr_array((0, 0), dtype=np.float32)))
+    if not len(items):
+        items.segments = Segments.of(InvertedLists.of(items.averaged(np.zeros(0, np.int32))))
     return items
 
 

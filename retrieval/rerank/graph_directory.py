@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -226,7 +226,11 @@ class GraphDirectory:
 
 
 def _run(mapper: Mapper, progress: Progress, stage: str, work: Work, numbers: list[int], total: int) -> None:
-    done = total - len(numbers)
-    for _ in mapper(work, numbers):
-        done += 1
-        progress(stage, done, total)
+    done, made = total - len(numbers), mapper(work, numbers)
+    try:
+        for _ in made:
+            done += 1
+            progress(stage, done, total)
+    finally:
+        if isinstance(made, Generator):  # at once, and not when nobody looks at a traceback any more
+            made.close()
