@@ -1,5 +1,6 @@
 import pickle
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -208,6 +209,7 @@ def test_what_came_and_went_while_lists_were_made_is_in_the_graph(lists):
 def test_a_graph_that_is_taken_out_stays_when_the_directory_goes(lists):
     lists.update()
     graph = lists.directory.graph()
+    assert str(lists.path) not in Path("/proc/self/maps").read_text()
     shutil.rmtree(lists.path)
     graph.remove([0])
     assert graph.rank(lists.crowd[:1], top=5).ids[0, 0] != 0

@@ -9,6 +9,8 @@ import pytest
 from retrieval import RetrievalError
 from retrieval.rerank import GraphDirectory, RerankSettings
 from retrieval.rerank.generation import Work
+from service.gallery import GallerySettings, NewItem, Probe, Search
+from service.gallery.embedded import EmbeddedEngine, Sizes
 from service.on_ray import ClusterError
 
 
@@ -160,3 +162,21 @@ def test_a_cluster_that_has_not_what_is_wanted_is_a_sentence(ray_cluster):
 
     with pytest.raises(ClusterError, match=r"no machine of the cluster has 1 CPU and 0\.5 of its GPUs to offer"):
         list(RayMapper(0.5)(Work(print, on_gpu=True), [0]))
+
+
+def test_an_embedded_gallery_is_given_the_graph_that_this_machine_makes(mapper, tmp_path, monkeypatch):
+    """Also where its directory is named from here, which is nowhere for a worker."""
+    monkeypatch.chdir(tmp_path)
+    rows = np.random.default_rng(1).standard_normal((500, 8))
+    items = [NewItem(id=f"{n}", vector=row / np.linalg.norm(row)) for n, row in enumerate(rows)]
+    answers = []
+    for name, how in (("here", {}), ("there", {"mapper": mapper})):
+        with EmbeddedEngine.open(name, sizes=Sizes(graph_up_to=10, at_once_up_to=10), upkeep=False) as engine:
+            engine.create("g", GallerySettings(model_name="m", model_sha256="0" * 64, dimension=8))
+            engine.add("g", items)
+            engine.settle("g")
+            assert engine.build_graph("g", device="cpu", **how).written == 500
+        with EmbeddedEngine.open(name, upkeep=False) as engine:
+            search = Search(probe=Probe(vectors=items[7].vector[None]), k=30, rerank="online")
+            answers.append([(hit.item.id, hit.reranked) for hit in engine.search("g", search).hits])
+    assert answers[0] == answers[1]
