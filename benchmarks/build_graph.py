@@ -86,7 +86,9 @@ def main() -> None:
         cluster, there = open_cluster(arguments.ray), RayMapper(arguments.ray_gpus_per_worker)
     folder = Path(tempfile.mkdtemp(prefix="graph-"))
     try:
+        began = time.perf_counter()
         with cluster if arguments.ray else nullcontext():
+            console.print(f"started in {time.perf_counter() - began:.1f} s")
             for size in arguments.items:
                 console.rule(f"{size:,} items")
                 vectors = crowd(size, DIMENSION, max(size // CROPS_OF_ONE, 2))
