@@ -4,7 +4,7 @@
 #   make crash   writers killed at random, N=1000 times; make test does it some fifty times
 #   make docker-test    the images and docker-compose.yml, tried with the engine that is there
 #   make docker-test-scale   two replicas over Milvus and PostgreSQL: docker/compose.scale.yml, tried likewise
-#   make test-milvus    the gallery's tests on a real Milvus server        make test-ray    indexing on a real Ray
+#   make test-milvus    the gallery's tests on a real Milvus server        make test-ray    what a real Ray does
 #   make soak    the service killed a hundred times, a minute against an oracle, a minute of overload
 #   make lock    new requirement files from pyproject.toml            make clean   removes what make made
 
@@ -47,7 +47,7 @@ test-milvus: $(INSTALLED) $(MILVUS_SERVER)
 
 # One after the other: Ray starts a process a worker, and gives up on a machine that is too busy to start them.
 test-ray: $(INSTALLED)
-	@VANTAGE_TEST_RAY=1 $(RUN) pytest -q tests/service/indexing/test_on_ray.py $(ARGS)
+	@VANTAGE_TEST_RAY=1 $(RUN) pytest -q tests/service/indexing/test_on_ray.py tests/service/on_ray $(ARGS)
 
 docker-test:
 	@$(or $(PYTHON),python3) docker/test.py

@@ -17,7 +17,7 @@ work, it goes on where it was. What is as long as the gallery is a memory map: b
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +37,20 @@ from retrieval.rerank.settings import RerankSettings
 LISTED = 16384  # items whose lists are made at a time: the gallery is read once for each block of them
 ENCODED = 4096  # rows made at a time
 LISTS = ("indices", "similarities", "farthest", "lowest")
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """`work(number)` makes one block. It can be pickled, and called anywhere where the folder is.
+
+    on_gpu  whether a GPU may be of use to it.
+    """
+
+    make: Callable[[int], None]
+    on_gpu: bool = False
+
+    def __call__(self, number: int) -> None:
+        self.make(number)
 
 
 def make_lists(folder: Path, device: Device, first: int) -> None:
@@ -86,6 +100,11 @@ class Generation:
     @property
     def settings(self) -> RerankSettings:
         return RerankSettings(self._facts["k1"], self._facts["k2"])
+
+    @property
+    def neighbours(self) -> Neighbours:
+        """The neighbour lists of all items."""
+        return Neighbours(*(self.array(name) for name in LISTS))
 
     def array(self, name: str) -> npt.NDArray[Any]:
         """keys     int64 (N,).

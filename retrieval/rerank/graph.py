@@ -12,7 +12,7 @@ from scipy import sparse
 
 from retrieval.array_file import read_arrays, write_arrays
 from retrieval.errors import CorruptGraphError, RetrievalError
-from retrieval.exact_search import Vectors
+from retrieval.exact_search import Neighbours, Vectors
 from retrieval.gpu_search import Device
 from retrieval.keys import Keys, checked_keys
 from retrieval.live_rows import LiveRows
@@ -72,27 +72,44 @@ class ReciprocalGraph(LiveRows[Items]):
         progress  called now and then with how many items are done, and of how many; an item is half done when it has
                   its neighbours and done when it is encoded. What it raises abandons the build.
         """
-        settings = settings or RerankSettings()
-        rows = unit_rows(vectors)
-        items = Items(checked_keys(keys, len(rows), after=None), rows, settings, lent=True)
-        everything = np.arange(len(items), dtype=np.int32)
+        items = _blank_items(vectors, keys, settings)
 
         def done(searched: int, encoded: int) -> None:
             if progress is not None:
                 progress((searched + encoded) // 2, len(items))
 
         if len(items):
+            rows, reach = items.vectors, items.settings.reach
             with limited_threads(threads):
-                near = nearest(
-                    rows, rows, settings.reach, exclude_self=True, device=device, progress=lambda n: done(n, 0)
-                )
-                items.set_lists(everything, near)
-                items.mutual_half[:] = reciprocal(items.lists, everything, settings.half)
-                encodings = encode(
-                    items.lists, everything, items.mutual_half, settings, progress=lambda n: done(len(items), n)
-                )
-                items.encodings = SparseRows.of(encodings)
-        items.segments = Segments.of(InvertedLists.of(items.averaged(everything)))
+                near = nearest(rows, rows, reach, exclude_self=True, device=device, progress=lambda n: done(n, 0))
+                _encode_all(items, near, progress=lambda n: done(len(items), n))
+        return cls(items)
+
+    @classmethod
+    def from_lists(
+        cls,
+        vectors: npt.ArrayLike,
+        near: Neighbours,
+        keys: npt.ArrayLike | None = None,
+        settings: RerankSettings | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> ReciprocalGraph:
+        """What `build` makes, of neighbour lists that were found elsewhere.
+
+        vectors, keys  as in `build`.
+        near           each item's `settings.reach` nearest others, exactly, and its farthest; may be memory maps.
+        progress       called now and then with how many items are encoded, and of how many; what it raises ends it.
+        """
+        items = _blank_items(vectors, keys, settings)
+        expected = (len(items), items.settings.reach)
+        if near.indices.shape != expected:
+            raise RetrievalError(
+                f"near.indices has shape {near.indices.shape}, not {expected}: give a list for each vector, as long as "
+                "the settings reach"
+            )
+        if len(items):
+            _encode_all(items, near, progress=lambda n: progress(n, len(items)) if progress else None)
         return cls(items)
 
     # ---- asking ------------------------------------------------------------------------------------------------------
@@ -193,3 +210,21 @@ class ReciprocalGraph(LiveRows[Items]):
         )
         items.segments = Segments.of(InvertedLists(arrays["starts"], arrays["by_column"], arrays["column_weights"]))
         return cls(items)
+
+
+def _blank_items(vectors: npt.ArrayLike, keys: npt.ArrayLike | None, settings: RerankSettings | None) -> Items:
+    rows = unit_rows(vectors)
+    items = Items(checked_keys(keys, len(rows), after=None), rows, settings or RerankSettings(), lent=True)
+    if not len(items):
+        items.segments = Segments.of(InvertedLists.of(items.averaged(np.zeros(0, np.int32))))
+    return items
+
+
+def _encode_all(items: Items, near: Neighbours, progress: Callable[[int], None]) -> None:
+    """Gives all items their lists, and the encodings that follow from them."""
+    everything = np.arange(len(items), dtype=np.int32)
+    items.set_lists(everything, near)
+    items.mutual_half[:] = reciprocal(items.lists, everything, items.settings.half)
+    encodings = encode(items.lists, everything, items.mutual_half, items.settings, progress=progress)
+    items.encodings = SparseRows.of(encodings)
+    items.segments = Segments.of(InvertedLists.of(items.averaged(everything)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,8 @@ from retrieval.array_file import read_arrays, write_arrays
 from retrieval.errors import RetrievalError
 from retrieval.gpu_search import Device
 from retrieval.keys import Keys, checked_keys
-from retrieval.rerank.generation import Generation, make_lists, make_rows
+from retrieval.rerank.generation import Generation, Work, make_lists, make_rows
+from retrieval.rerank.graph import ReciprocalGraph
 from retrieval.rerank.list_changes import changed_lists, touched_rows
 from retrieval.rerank.settings import RerankSettings
 from retrieval.vectors import unit_rows
@@ -26,7 +27,6 @@ MANY = 1 / 4  # share of items come and gone from which on all lists are made fr
 COPIED = 65536  # vectors moved at a time
 
 Blocks = Iterable[tuple[npt.ArrayLike, npt.ArrayLike]]
-Work = Callable[[int], None]
 Mapper = Callable[[Work, Sequence[int]], Iterable[object]]
 Progress = Callable[[str, int, int], None]
 Runner = Callable[[str, Work, list[int], int], None]
@@ -51,10 +51,12 @@ class GraphDirectory:
     helps where lists are made from nothing; a few changes are worked out on the processor.
 
     One process updates at a time. Whatever stops it, the next call goes on where it was.
+
+    rows  False where the lists alone are wanted, for `graph`; a directory that was begun so has no rows ever after.
     """
 
-    def __init__(self, path: Path, settings: RerankSettings | None = None) -> None:
-        self.path, self.settings = path, settings or RerankSettings()
+    def __init__(self, path: Path, settings: RerankSettings | None = None, *, rows: bool = True) -> None:
+        self.path, self.settings, self._rows = path.absolute(), settings or RerankSettings(), rows
 
     @property
     def keys(self) -> Keys:
@@ -82,7 +84,8 @@ class GraphDirectory:
         removed   int (r,): the keys of items that are gone. One that is added too has another vector from now on.
         progress  called as `progress("lists" or "rows", done, of)`; what it raises stops the work between two blocks.
         mapper    `mapper(work, numbers)` runs `work(number)` for each, in any order, anywhere where this directory is,
-                  and yields as they get done; by default one after another here. `work` can be pickled.
+                  and yields as they get done; by default one after another here. `work` can be pickled, and tells by
+                  `work.on_gpu` whether a GPU may be of use to it.
         """
         with self._alone():
             run = partial(_run, mapper, progress or (lambda stage, done, of: None))
@@ -113,6 +116,18 @@ class GraphDirectory:
     def acknowledge(self, name: str) -> None:
         """The rows of this block are written; they are not told again."""
         (self.path / name).unlink(missing_ok=True)
+
+    def graph(self, progress: Callable[[int, int], None] | None = None) -> ReciprocalGraph:
+        """The graph of the items of the last `update`, whose keys must ascend; nothing in it needs the directory.
+
+        progress  called now and then with how many items are encoded, and of how many; what it raises ends the work.
+        """
+        with self._alone():
+            now = self._now()
+            if now is None:
+                raise RetrievalError(f"{self.path} holds no graph yet: update it first")
+            vectors = np.array(now.vectors)  # which may change then, and whose file may go
+            return ReciprocalGraph.from_lists(vectors, now.neighbours, now.keys, self.settings, progress=progress)
 
     # ---- generations -------------------------------------------------------------------------------------------------
 
@@ -182,7 +197,7 @@ class GraphDirectory:
     def _finish(self, new: Generation, device: Device, run: Runner) -> None:
         if not new.is_listed():
             self._list(new, device, run)
-        run("rows", partial(make_rows, new.folder), new.rows_to_make(), len(new.row_blocks))
+        run("rows", Work(partial(make_rows, new.folder)), new.rows_to_make(), len(new.row_blocks))
         new.keep_checks()
         before = self._now()
         write_arrays(self.path / "current", {"generation": int(new.folder.name)}, {})
@@ -199,18 +214,23 @@ class GraphDirectory:
             new.save_lists(near)
             touched = touched_rows(near.indices, changed, farther, self.settings)
         else:
-            run("lists", partial(make_lists, new.folder, device), new.lists_to_make(), len(new.list_blocks))
+            work = Work(partial(make_lists, new.folder, device), on_gpu=device != "cpu")
+            run("lists", work, new.lists_to_make(), len(new.list_blocks))
             new.join_lists()
         if before is not None:
             told[: len(kept)] = before.array("checks")[kept]
             owed = np.isin(new.keys, np.concatenate([kept[:0], *(rows["keys"] for _, rows in before.row_files())]))
             told[owed] = 0
             touched |= owed
-        new.set_listed(np.flatnonzero(touched), told)
+        new.set_listed(np.flatnonzero(touched & self._rows), told)
 
 
 def _run(mapper: Mapper, progress: Progress, stage: str, work: Work, numbers: list[int], total: int) -> None:
-    done = total - len(numbers)
-    for _ in mapper(work, numbers):
-        done += 1
-        progress(stage, done, total)
+    done, made = total - len(numbers), mapper(work, numbers)
+    try:
+        for _ in made:
+            done += 1
+            progress(stage, done, total)
+    finally:
+        if isinstance(made, Generator):  # at once, and not when nobody looks at a traceback any more
+            made.close()

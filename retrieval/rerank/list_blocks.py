@@ -32,8 +32,12 @@ def lists_of(
         )
     resources = faiss.StandardGpuResources()
     like = faiss.METRIC_INNER_PRODUCT
-    best, where = faiss.knn_gpu(resources, block, vectors, kept, metric=like, vectorsMemoryLimit=ON_GPU)
-    least, far = faiss.knn_gpu(resources, -block, vectors, 1, metric=like, vectorsMemoryLimit=ON_GPU)
+    try:
+        best, where = faiss.knn_gpu(resources, block, vectors, kept, metric=like, vectorsMemoryLimit=ON_GPU)
+        least, far = faiss.knn_gpu(resources, -block, vectors, 1, metric=like, vectorsMemoryLimit=ON_GPU)
+    except RuntimeError as error:  # faiss': it is full, or has failed
+        said = " ".join(str(error).split())
+        raise RetrievalError(f"the GPU failed ({said}): free its memory, or use device 'cpu'") from error
     # Without the item itself; where so many are like it that it was not found, without the last instead.
     others = np.argsort(where == own[:, None], axis=1, kind="stable")[:, :-1]
     best, where = np.take_along_axis(best, others, axis=1), np.take_along_axis(where, others, axis=1)

@@ -72,7 +72,8 @@ def _can_be_mended(error: ValueError) -> bool:
     from service.gallery import GalleryError
     from service.images import BadImageError
     from service.indexing import IndexingError
+    from service.on_ray import ClusterError
     from service.settings import SettingsError
 
     ours = (ModelError, RetrievalError, GalleryError, BadImageError, IndexingError, AccessError, SettingsError)
-    return isinstance(error, (*ours, ServiceError, BadCallError))
+    return isinstance(error, (*ours, ClusterError, ServiceError, BadCallError))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from models import Precision
+from service.cli.build_graph import build_graph
 from service.cli.delete import delete
 from service.cli.export import export
 from service.cli.opening import DATA, MODEL_HELP, DataOption, GalleryArgument, open_engine, open_model
@@ -212,7 +213,8 @@ def compact(gallery: GalleryArgument, yes: Yes = False, data: DataOption = DATA,
 def refresh(gallery: GalleryArgument, data: DataOption = DATA, as_json: AsJson = False) -> None:
     """On Milvus: bring up to date what re-ranking knows of neighbours, and delete what has expired.
 
-    It goes on where it was stopped, and others search and write meanwhile. An embedded gallery does it by itself.
+    It goes on where it was stopped, and others search and write meanwhile. An embedded gallery does it by itself. The
+    first time, for millions of items, build-graph does it on a GPU or on many machines.
     """
     from service.gallery import GalleryError
 
@@ -233,6 +235,7 @@ def refresh(gallery: GalleryArgument, data: DataOption = DATA, as_json: AsJson =
         )
 
 
+app.command("build-graph")(build_graph)
 app.command()(delete)
 app.command()(reembed)
 app.command()(export)

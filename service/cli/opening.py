@@ -24,8 +24,9 @@ MODEL_HELP = "The model: a folder with card.json and model.onnx, or the name of 
 
 
 @contextmanager
-def open_engine(data: Path, *, make: bool = False) -> Iterator[GalleryEngine]:
-    """The galleries of a data directory. make: whether one that is not there is made.
+def open_engine(data: Path, *, make: bool = False, upkeep: bool = True) -> Iterator[GalleryEngine]:
+    """The galleries of a data directory. make: whether one that is not there is made. upkeep: whether they see to
+    themselves meanwhile.
 
     Where the settings name a Milvus server, its galleries, and nothing of the directory that is not kept beside them.
     """
@@ -45,7 +46,7 @@ def open_engine(data: Path, *, make: bool = False) -> Iterator[GalleryEngine]:
         raise GalleryError(
             f"there is no data directory {data}: name it with --data or VANTAGE_DATA; vantage index makes one"
         )
-    engine = EmbeddedEngine.open(data)
+    engine = EmbeddedEngine.open(data, upkeep=upkeep)
     try:
         yield engine
     finally:

@@ -1,4 +1,4 @@
-"""The bar of long work on pictures; nothing where standard error is no terminal."""
+"""The bars of long work; nothing where standard error is no terminal."""
 
 from __future__ import annotations
 
@@ -10,24 +10,18 @@ from typing import TYPE_CHECKING
 from service.cli.output import console
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from service.indexing import Source, Tally
+
+_STAGES = {"lists": "neighbours", "rows": "encodings", "encoded": "encodings", "noted": "written to Milvus"}
 
 
 @contextmanager
 def picture_progress(source: Source) -> Iterator[Callable[[Tally], None]]:
     """Shows how much of the source is done, the pictures, their rate and the time left."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    printed = console(stderr=True)
-    columns = (
-        TextColumn("{task.percentage:>3.0f}%"),
-        BarColumn(24),
-        TextColumn("{task.description}"),
-        TimeRemainingColumn(compact=True),
-        TextColumn("left"),
-    )
     began = time.monotonic()
-    with Progress(*columns, console=printed, transient=True, disable=not printed.is_terminal) as bar:
+    with _bar() as bar:
         task = bar.add_task("starting", total=source.total)
 
         def show(tally: Tally) -> None:
@@ -38,3 +32,31 @@ def picture_progress(source: Source) -> Iterator[Callable[[Tally], None]]:
             bar.update(task, completed=source.done, description=words)
 
         yield show
+
+
+@contextmanager
+def block_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Shows how much of each stage of a graph is done, one bar below the other."""
+    with _bar() as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(stage: str, done: int, of: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(_STAGES.get(stage, stage), total=of)
+            bar.update(tasks[stage], completed=done, total=of)
+
+        yield show
+
+
+def _bar() -> Progress:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    printed = console(stderr=True)
+    columns = (
+        TextColumn("{task.percentage:>3.0f}%"),
+        BarColumn(24),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("left"),
+    )
+    return Progress(*columns, console=printed, transient=True, disable=not printed.is_terminal)

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
+from retrieval.gpu_search import Device
+from retrieval.rerank.graph_directory import Mapper
 from service.gallery.filters import EVERYTHING, Filter
 from service.gallery.items import Item, NewItem
 from service.gallery.reports import (
@@ -17,6 +19,7 @@ from service.gallery.reports import (
     DeleteReceipt,
     GalleryInfo,
     GallerySummary,
+    GraphBuilt,
     Page,
     SnapshotInfo,
     VerifyReport,
@@ -25,6 +28,7 @@ from service.gallery.searching import Answer, Feedback, Search
 from service.gallery.settings import GallerySettings
 
 OnConflict = Literal["replace", "refuse"]
+GraphProgress = Callable[[str, int, int], None]
 
 
 class GalleryEngine(Protocol):
@@ -109,6 +113,17 @@ class GalleryEngine(Protocol):
 
     def purge_expired(self, name: str) -> int:
         """Deletes what has expired (it is not found any more anyway) and returns how many items that were."""
+        ...
+
+    def build_graph(
+        self, name: str, *, device: Device = "auto", mapper: Mapper = map, progress: GraphProgress | None = None
+    ) -> GraphBuilt:
+        """Makes by blocks what re-ranking online has to know of every item's neighbours, however many they are.
+
+        device    where neighbours are found.
+        mapper    `mapper(work, numbers)` does `work(number)` for each, in any order, anywhere where the files are.
+        progress  called as `progress(stage, done, of)`; what it raises stops the work, and the next call goes on.
+        """
         ...
 
     def snapshot(self, name: str) -> SnapshotInfo:

@@ -132,6 +132,15 @@ class DeleteReceipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GraphBuilt:
+    """items: of which re-ranking knows the neighbours now. written: of which it did not, or other ones."""
+
+    gallery: str
+    items: int
+    written: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CompactReceipt:
     """purged: deleted items of which nothing is left under the data directory. rewritten: what was written anew."""
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own, where Debian's or another's programs are installed, and databases in it."""
+"""A PostgreSQL server of the tests' own, where its programs are installed, with databases in it; and a Ray cluster."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -119,3 +120,40 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     pytest.importorskip("psycopg", reason="the extra sql is not installed")
     server: PostgreSQL = request.getfixturevalue("postgresql")
     return server.database()
+
+
+@pytest.fixture(scope="module")
+def ray_cluster() -> Iterator[None]:
+    """A small Ray cluster of this machine that this process is a driver of; skips where it is not asked for."""
+    if not os.environ.get("VANTAGE_TEST_RAY"):
+        pytest.skip("Ray starts a dozen processes, and gives up beside others that are busy: make test-ray runs these")
+    pytest.importorskip("ray", reason="needs the extra ray: pip install 'vantage-reid[ray]'", exc_type=ImportError)
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray's about itself, while it is imported and started
+        patch.setenv("RAY_AUTH_MODE", "disabled")  # otherwise a token is put into the home directory
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_worker_niceness", "0")
+        patch.delenv("RAY_ADDRESS", raising=False)
+        import ray
+
+        # Names of sockets are at most 107 bytes, and Ray adds some 60 of them: a folder of pytest's would be too deep.
+        with tempfile.TemporaryDirectory(prefix="r") as scratch:
+            for chance in reversed(range(3)):
+                try:
+                    ray.init(
+                        address="local",
+                        num_cpus=2,
+                        include_dashboard=False,
+                        object_store_memory=100_000_000,
+                        log_to_driver=False,
+                        _temp_dir=scratch,
+                    )
+                    break
+                except Exception:  # its parts wait 15 s for one another, which a busy machine may not give them
+                    ray.shutdown()
+                    if not chance:
+                        raise
+            try:
+                yield
+            finally:
+                ray.shutdown()

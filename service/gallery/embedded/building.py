@@ -51,8 +51,9 @@ class Builder:
         """What should be made next, if anything."""
         held = self._holdings.now
         count, index = len(held.table), held.approximate
-        graph = self._sizes.graph(self._settings, count)
-        if graph != (held.graph is not None):
+        there = held.graph is not None
+        graph = self._sizes.graph(self._settings, count) or (there and held.keeps_graph)
+        if graph != there:
             step: Wanted = "graph" if graph else "no graph"
             if step not in self._given_up:
                 return step

@@ -29,7 +29,10 @@ from service.gallery.settings import GallerySettings
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
-REBUILD = "nothing: it is made anew from the database, now or at the next start"
+REBUILD = (
+    "nothing: it is made anew from the database, now or at the next start; a graph that is too large for that, by "
+    "vantage gallery build-graph"
+)
 SAMPLE = 256  # vectors compared with the truth at every start; `verify` compares them all
 Index = TypeVar("Index")
 VectorsOf = Callable[[list[int]], npt.NDArray[np.float32]]
@@ -60,6 +63,7 @@ class Manifest(BaseModel):
     saved_at: datetime
     graph: DerivedFile | None
     approximate: DerivedFile | None
+    keeps_graph: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,7 @@ def save(folder: Path, lineage: str, settings: GallerySettings, change: int, hel
         saved_at=datetime.now(UTC),
         graph=graph,
         approximate=approximate,
+        keeps_graph=held.keeps_graph,
     )
     write_durably(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
     reached("manifest saved")

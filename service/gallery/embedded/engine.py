@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
+from retrieval.gpu_search import Device
+from retrieval.rerank.graph_directory import Mapper
 from retrieval.threads import limited_threads
 from service.gallery.embedded import snapshots
 from service.gallery.embedded.compacting import compact
@@ -17,7 +19,7 @@ from service.gallery.embedded.sizes import Sizes
 from service.gallery.embedded.steps import reached
 from service.gallery.embedded.truth import Truth
 from service.gallery.embedded.verifying import verify
-from service.gallery.engine import OnConflict
+from service.gallery.engine import GraphProgress, OnConflict
 from service.gallery.errors import ExistsError, NoSuchGalleryError, NoSuchSnapshotError, UnavailableError
 from service.gallery.filters import EVERYTHING, Filter
 from service.gallery.items import Item, NewItem
@@ -27,6 +29,7 @@ from service.gallery.reports import (
     DeleteReceipt,
     GalleryInfo,
     GallerySummary,
+    GraphBuilt,
     Page,
     SnapshotInfo,
     VerifyReport,
@@ -164,6 +167,13 @@ class EmbeddedEngine:
     def settle(self, name: str) -> None:
         """Makes and refreshes at once what the gallery would by and by."""
         self._gallery(name).settle()
+
+    def build_graph(
+        self, name: str, *, device: Device = "auto", mapper: Mapper = map, progress: GraphProgress | None = None
+    ) -> GraphBuilt:
+        """Also of more items than the gallery makes one of by itself, and from then on it keeps it. To be called while
+        nobody deletes: of what goes meanwhile the vectors cannot be read."""
+        return self._gallery(name).build_graph(device, mapper, progress or (lambda stage, done, of: None))
 
     # ---- safekeeping -------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,8 +13,11 @@ from typing import TypeVar
 
 from retrieval import ExactIndex, ReciprocalGraph, RetrievalError
 from retrieval.approximate import ApproximateIndex
+from retrieval.gpu_search import Device
+from retrieval.rerank.graph_directory import Mapper
 from service.gallery.embedded import derived
 from service.gallery.embedded.building import Builder, works_here
+from service.gallery.embedded.bulk_graph import make_graph
 from service.gallery.embedded.columns import Columns, Keys, View
 from service.gallery.embedded.crops import CropStore
 from service.gallery.embedded.filtering import Mask, allowed
@@ -29,8 +33,8 @@ from service.gallery.embedded.transaction import Transaction
 from service.gallery.embedded.truth import Truth
 from service.gallery.embedded.upkeep import Chore, Upkeep
 from service.gallery.embedded.writer import Writer
-from service.gallery.engine import OnConflict
-from service.gallery.errors import BadItemError, CorruptError, NoSuchItemError, UnavailableError
+from service.gallery.engine import GraphProgress, OnConflict
+from service.gallery.errors import BadItemError, CorruptError, GalleryError, NoSuchItemError, UnavailableError
 from service.gallery.filters import Filter
 from service.gallery.items import Item, NewItem, check_id
 from service.gallery.reports import (
@@ -39,6 +43,7 @@ from service.gallery.reports import (
     Finding,
     GalleryInfo,
     GallerySummary,
+    GraphBuilt,
     GraphState,
     IndexInfo,
     Page,
@@ -48,6 +53,7 @@ from service.gallery.searching import Answer, Feedback, Search
 DATABASE = "gallery.sqlite"
 CROPS = "crops"
 DERIVED = "derived"
+BULK = "graph"  # where `build_graph` works, until what it has made is among the derived files
 REPLAYED = 0.2  # share of the items that may have changed since the derived files for these to be worth mending
 SLICE = 32  # stale neighbour lists made anew in one go, at least, while writes wait
 SLICE_SECONDS = 0.1  # which may take so long
@@ -305,6 +311,30 @@ class EmbeddedGallery:
         if graph is not None:
             self._writer.alone(graph.refresh)
 
+    def build_graph(self, device: Device, mapper: Mapper, progress: GraphProgress) -> GraphBuilt:
+        """Makes the graph by blocks if there is none, saves it, and keeps it however large the gallery becomes."""
+        if self.settings.rerank == "off":
+            raise GalleryError(
+                f"gallery {self.name!r} was made with --rerank off and keeps no graph of its neighbours: make another, "
+                "without that, and index into it"
+            )
+        self._builder.wait()
+        view, graph = self._columns.view, None
+        if self._holdings.now.graph is None:
+            keys, reranking = view.keys[view.alive], self.settings.reranking
+            graph = make_graph(self.path / BULK, reranking, keys, self.truth.vectors, device, mapper, progress)
+
+        def work() -> None:
+            if graph is not None:
+                self._holdings.adopt_graph(graph)
+            self._holdings.keep_graph()
+            self._save()
+
+        self._writer.alone(work)
+        shutil.rmtree(self.path / BULK, ignore_errors=True)
+        items = len(self._holdings.now.table)
+        return GraphBuilt(gallery=self.name, items=items, written=0 if graph is None else items)
+
     def save(self) -> None:
         """Writes the derived files anew."""
         self._writer.alone(self._save)
@@ -317,6 +347,7 @@ class EmbeddedGallery:
             for index in held.all:
                 index.compact()
             self._save()
+            shutil.rmtree(self.path / BULK, ignore_errors=True)
 
         self._writer.alone(work)
 
@@ -375,10 +406,20 @@ class EmbeddedGallery:
             graph = approximate = None
             self.problems += (derived.older_database(loaded.manifest, self.truth.change),)
             log.error("gallery %s: %s: %s", self.name, self.problems[-1].problem, self.problems[-1].remedy)
-        if graph is None and len(wanted) <= self._sizes.at_once_up_to and self._sizes.graph(self.settings, len(wanted)):
+        may_be_made = self._sizes.graph(self.settings, len(wanted))
+        if graph is None and len(wanted) <= self._sizes.at_once_up_to and may_be_made:
             graph = ReciprocalGraph.build(self.truth.vectors(), wanted, self.settings.reranking, device="cpu")
+        keeps_graph = loaded.manifest is not None and loaded.manifest.keeps_graph
+        if graph is None and (keeps_graph or problems) and self.settings.rerank != "off" and not may_be_made:
+            log.warning(
+                "gallery %s: no graph of so many items (%d) is made by itself: if it is to have one again, stop the "
+                "service and run vantage gallery build-graph",
+                self.name,
+                len(wanted),
+            )
         alone = graph is None and approximate is None
-        return Held(graph, approximate, ExactIndex.build(self.truth.vectors(), wanted) if alone else None)
+        plain = ExactIndex.build(self.truth.vectors(), wanted) if alone else None
+        return Held(graph, approximate, plain, keeps_graph)
 
     def _believed(self, index: Saved | None, wanted: Keys, problems: list[str]) -> Saved | None:
         """The index with the changes since, where these are few and it holds the vectors of this gallery."""
@@ -413,7 +454,8 @@ class EmbeddedGallery:
             log.exception("gallery %s: a commit could not be taken up; reading everything anew", self.name)
             try:
                 columns = Columns(self.truth.rows())
-                self._holdings.now = Held(plain=ExactIndex.build(self.truth.vectors(), columns.view.keys))
+                plain = ExactIndex.build(self.truth.vectors(), columns.view.keys)
+                self._holdings.now = Held(plain=plain, keeps_graph=self._holdings.now.keeps_graph)
                 self._columns = columns
             except Exception:
                 raise UnavailableError(
@@ -440,7 +482,8 @@ class EmbeddedGallery:
             + ("" if done is None else f" ({done:.0%})")
             + "; ask again later",
             "off": "this gallery keeps no graph of its neighbours",
-            "too large": f"no graph is kept of more than {self._sizes.graph_up_to} items",
+            "too large": f"no graph is made by itself of more than {self._sizes.graph_up_to} items; with the service "
+            "stopped, vantage gallery build-graph makes one",
         }[self._graph_state()]
 
     def _graph_state(self) -> GraphState:
@@ -487,6 +530,8 @@ class EmbeddedGallery:
         manifest = derived.believed(self.path / DERIVED)
         if manifest is not None and (manifest.graph or manifest.approximate):
             places.append("the saved graph and index")
+        if (self.path / BULK).exists():
+            places.append("the graph that vantage gallery build-graph has begun")
         return (*places, "snapshots made before")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +23,13 @@ class Held:
     graph        re-ranks, and holds every vector.
     approximate  names the nearest without looking at every vector, all of which it holds as well.
     plain        every vector and nothing else, where neither of the two is there.
+    keeps_graph  whether the graph was asked for, and so is kept however large the gallery becomes.
     """
 
     graph: ReciprocalGraph | None = None
     approximate: ApproximateIndex | None = None
     plain: ExactIndex | None = None
+    keeps_graph: bool = False
 
     @property
     def table(self) -> Table:
@@ -72,17 +74,21 @@ class Holdings:
     def adopt_graph(self, graph: ReciprocalGraph) -> None:
         """Takes a graph that was built aside, brought up to what has changed since."""
         catch_up(graph, self.now.table)
-        self.now = Held(graph, self.now.approximate)
+        self.now = replace(self.now, graph=graph, plain=None)
+
+    def keep_graph(self) -> None:
+        """From now on whatever the size."""
+        self.now = replace(self.now, keeps_graph=True)
 
     def adopt_approximate(self, index: ApproximateIndex | None) -> None:
         """Takes an approximate index that was built aside, or with None leaves the one there is."""
         if index is not None:
             catch_up(index, self.now.table)
-        self.now = Held(self.now.graph, index, self._alone(self.now.graph, index))
+        self.now = replace(self.now, approximate=index, plain=self._alone(self.now.graph, index))
 
     def give_up_graph(self) -> None:
         """Keeps the vectors and lets the graph go."""
-        self.now = Held(None, self.now.approximate, self._alone(None, self.now.approximate))
+        self.now = replace(self.now, graph=None, plain=self._alone(None, self.now.approximate))
 
     def _alone(self, graph: ReciprocalGraph | None, approximate: ApproximateIndex | None) -> ExactIndex | None:
         if graph is not None or approximate is not None:

@@ -19,7 +19,8 @@ class Sizes:
     gpu_from            from here on a GPU searches every vector; None where no GPU is to be used.
     half_up_to          up to here every vector is read at half its width: exact, too, and above as fast as an index.
     approximate_from    no approximate index is made below: there is nothing to gain, and too little to learn from.
-    graph_up_to         the re-ranking graph is kept up to here: making one compares every item with every other.
+    graph_up_to         the re-ranking graph is made up to here, and one that was not asked for is kept: making one
+                        compares every item with every other, and adding to it the new ones with all.
     at_once_up_to       a missing graph or index is made while opening; above that aside, while searches are answered.
     """
 
@@ -48,7 +49,7 @@ class Sizes:
         return settings.index if count >= self.approximate_from else "flat"
 
     def graph(self, settings: GallerySettings, count: int) -> bool:
-        """Whether a gallery of `count` items should have a re-ranking graph."""
+        """Whether a gallery of `count` items should be given a re-ranking graph."""
         return settings.rerank != "off" and count <= self.graph_up_to
 
 

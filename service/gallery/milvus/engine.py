@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 
+from retrieval.gpu_search import Device
+from retrieval.rerank.graph_directory import Mapper
 from service.gallery.embedded.columns import Columns
 from service.gallery.embedded.crops import CropStore
 from service.gallery.embedded.searcher import no_such_item
 from service.gallery.embedded.summarising import summarise
-from service.gallery.engine import OnConflict
+from service.gallery.engine import GraphProgress, OnConflict
 from service.gallery.errors import (
     BadItemError,
     CorruptError,
@@ -23,7 +25,7 @@ from service.gallery.items import Item, NewItem, check_id
 from service.gallery.milvus import schema
 from service.gallery.milvus.entry import Entry, created_at, made_now
 from service.gallery.milvus.expressions import alive, everyone, meets, one_of
-from service.gallery.milvus.refreshing import Progress, Refreshed, Refreshing
+from service.gallery.milvus.refreshing import Refreshed, Refreshing
 from service.gallery.milvus.registry import Registry
 from service.gallery.milvus.remembered import Remembered
 from service.gallery.milvus.rows import DESCRIBING, ROW, item, row
@@ -40,6 +42,7 @@ from service.gallery.reports import (
     DeleteReceipt,
     GalleryInfo,
     GallerySummary,
+    GraphBuilt,
     GraphState,
     IndexInfo,
     Page,
@@ -269,14 +272,31 @@ class MilvusEngine:
     def purge_expired(self, name: str) -> int:
         return self._of(name, self._writes.purge_expired)
 
-    def refresh(self, name: str, *, progress: Progress | None = None) -> Refreshed:
+    def refresh(
+        self, name: str, *, device: Device = "auto", mapper: Mapper = map, progress: GraphProgress | None = None
+    ) -> Refreshed:
         """Purges what has expired, and notes beside each item what re-ranking online has to know of its neighbours,
         where that has changed: a job, to be run now and then by one process.
 
         The lists that this follows from are kept in the directory of the crops, for the next time. progress: called as
         `progress("lists", "rows" or "noted", done, of)`; what it raises stops the work, and the next call goes on.
         """
-        return self._of(name, lambda entry: self._refreshing.refresh(entry, self._graph_folder(entry), progress))
+
+        def work(entry: Entry) -> Refreshed:
+            return self._refreshing.refresh(entry, self._graph_folder(entry), device, mapper, progress)
+
+        return self._of(name, work)
+
+    def build_graph(
+        self, name: str, *, device: Device = "auto", mapper: Mapper = map, progress: GraphProgress | None = None
+    ) -> GraphBuilt:
+        """`refresh` without the purge; what either has begun the other goes on with."""
+
+        def work(entry: Entry) -> GraphBuilt:
+            done = self._refreshing.note(entry, self._graph_folder(entry), device, mapper, progress)
+            return GraphBuilt(gallery=done.gallery, items=done.items, written=done.noted)
+
+        return self._of(name, work)
 
     def settle(self, name: str) -> None:
         """Does at once what jobs would by and by."""

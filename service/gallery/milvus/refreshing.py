@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from retrieval import RetrievalError
+from retrieval.gpu_search import Device
 from retrieval.rerank import GraphDirectory
+from retrieval.rerank.graph_directory import Mapper
+from service.gallery.engine import GraphProgress
 from service.gallery.errors import UnavailableError
 from service.gallery.milvus.entry import Entry
 from service.gallery.milvus.registry import Registry
@@ -20,7 +23,6 @@ from service.gallery.milvus.scanning import scan
 from service.gallery.milvus.server import Entity, Server
 from service.gallery.milvus.writing import Writes
 
-Progress = Callable[[str, int, int], None]
 Vectors = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 AT_ONCE = 500  # rows written in one turn, between which others may write
 KEYS_AT_ONCE = 2_000
@@ -43,20 +45,28 @@ class Refreshing:
     def __init__(self, server: Server, registry: Registry, writes: Writes) -> None:
         self._server, self._registry, self._writes = server, registry, writes
 
-    def refresh(self, entry: Entry, folder: Path, progress: Progress | None) -> Refreshed:
+    def refresh(
+        self, entry: Entry, folder: Path, device: Device, mapper: Mapper, progress: GraphProgress | None
+    ) -> Refreshed:
+        """Purges what has expired, then as `note`."""
+        purged = self._writes.purge_expired(entry)
+        entry = self._registry.again(entry) or entry
+        return replace(self.note(entry, folder, device, mapper, progress), purged=purged)
+
+    def note(
+        self, entry: Entry, folder: Path, device: Device, mapper: Mapper, progress: GraphProgress | None
+    ) -> Refreshed:
         """Brings the neighbour lists in `folder` up to the gallery, and what of them has changed into the collection.
 
         Searching and writing go on. Stopped at any moment, the next call goes on where it was.
         """
-        purged = self._writes.purge_expired(entry)
-        entry = self._registry.again(entry) or entry
         told = progress or (lambda stage, done, of: None)
         graph = GraphDirectory(folder, entry.settings.reranking)
         try:
             known = graph.keys
             now = self._keys(entry)
             added, removed = np.setdiff1d(now, known), np.setdiff1d(known, now)
-            graph.update(self._vectors(entry, added), removed, device="auto", progress=told)
+            graph.update(self._vectors(entry, added), removed, device=device, progress=told, mapper=mapper)
             noted = 0
             for number, keys, rows in graph.waiting():
                 noted += self._note(entry, dict(zip(keys.tolist(), rows, strict=True)))
@@ -65,7 +75,7 @@ class Refreshing:
         except RetrievalError as error:
             raise UnavailableError(f"the neighbours of gallery {entry.name!r} cannot be noted now: {error}") from error
         return Refreshed(
-            gallery=entry.name, purged=purged, items=len(now), added=len(added), removed=len(removed), noted=noted
+            gallery=entry.name, purged=0, items=len(now), added=len(added), removed=len(removed), noted=noted
         )
 
     def _keys(self, entry: Entry) -> npt.NDArray[np.int64]:

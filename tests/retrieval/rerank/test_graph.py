@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from retrieval.errors import CorruptGraphError, RetrievalError
 from retrieval.labels import Labels
 from retrieval.metrics import ranking_metrics
+from retrieval.neighbours import Neighbours, nearest
 from retrieval.ranking import NOBODY, Ranking
 from retrieval.rerank import ReciprocalGraph, RerankSettings, segments
 
@@ -62,6 +63,31 @@ def test_map_on_real_features_is_within_a_third_of_a_point_of_the_authors_single
     np.put_along_axis(online, ranking.ids, ranking.reranked, axis=1)
     ours, theirs = (ranking_metrics(distances, probes, gallery).map_step for distances in (online, reference["single"]))
     assert abs(ours - theirs) <= 0.003
+
+
+# ---- from lists that were found elsewhere
+
+
+@pytest.mark.parametrize(("size", "k1", "k2"), [(0, 20, 6), (1, 20, 6), (9, 20, 6), (200, 8, 4), (200, 1, 1)])
+def test_a_graph_of_lists_found_elsewhere_is_the_one_that_is_built_array_for_array(tmp_path, size, k1, k2):
+    gallery = draw_crowd(np.random.default_rng(size), size) if size else np.zeros((0, 6), np.float32)
+    keys, chosen = np.arange(size) * 3 + 1, RerankSettings(k1, k2)
+    blank = Neighbours(*(np.zeros(shape, np.int32) for shape in ((0, chosen.reach), (0, chosen.reach), 0, 0)))
+    near = nearest(gallery, gallery, chosen.reach, exclude_self=True) if size else blank
+    told = []
+    ReciprocalGraph.build(gallery, keys, chosen).save(tmp_path / "built")
+    ReciprocalGraph.from_lists(gallery, near, keys, chosen, progress=lambda done, of: told.append((done, of))).save(
+        tmp_path / "made"
+    )
+    assert (tmp_path / "made").read_bytes() == (tmp_path / "built").read_bytes()
+    assert told == ([(size, size)] if size else [])
+
+
+def test_lists_that_do_not_reach_as_far_as_the_settings_are_refused():
+    gallery = draw_crowd(np.random.default_rng(0), 30)
+    near = nearest(gallery, gallery, 7, exclude_self=True)
+    with pytest.raises(RetrievalError, match=r"near\.indices has shape \(30, 7\), not \(30, 20\)"):
+        ReciprocalGraph.from_lists(gallery, near)
 
 
 # ---- a gallery that changes

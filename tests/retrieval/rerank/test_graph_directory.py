@@ -1,12 +1,14 @@
 import pickle
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from retrieval.array_file import read_arrays
 from retrieval.errors import RetrievalError
 from retrieval.neighbours import nearest
-from retrieval.rerank import GraphDirectory, GraphRows, RerankSettings, generation
-from retrieval.rerank.row_blocks import Lists, rows_of
+from retrieval.rerank import GraphDirectory, GraphRows, ReciprocalGraph, RerankSettings, generation, row_blocks
 from retrieval.rerank.rows import FIELDS
 
 SMALL = RerankSettings(8, 4)
@@ -64,8 +66,8 @@ class Gallery:
         keys = np.array(sorted(self.items), np.int64)
         vectors = np.stack([self.items[key] for key in keys.tolist()])
         near = nearest(vectors, vectors, self.settings.reach, exclude_self=True)
-        lists = Lists(keys, vectors, near.indices, near.similarities, near.farthest, near.lowest)
-        expected = rows_of(np.arange(len(keys)), lists, self.settings)
+        lists = row_blocks.Lists(keys, vectors, near.indices, near.similarities, near.farthest, near.lowest)
+        expected = row_blocks.rows_of(np.arange(len(keys)), lists, self.settings)
         ours = GraphRows.read([self.rows[key] for key in keys.tolist()], self.settings)
         for name in FIELDS:
             np.testing.assert_allclose(getattr(ours, name), getattr(expected, name), atol=1e-6, err_msg=name)
@@ -149,6 +151,75 @@ def test_a_key_that_is_removed_and_added_has_another_vector_from_then_on(gallery
     gallery.assert_current()
 
 
+# ---- for a graph in memory
+
+
+class Lists(Gallery):
+    @property
+    def directory(self):
+        return GraphDirectory(self.path, self.settings, rows=False)
+
+    def saved(self, graph):
+        """The arrays of a graph, as its file holds them."""
+        graph.save(self.path.parent / "file")
+        return read_arrays(self.path.parent / "file")[1]
+
+    def assert_graph_is_current(self):
+        """The same lists as of a graph that is built; what is computed in other blocks may differ in the last bit."""
+        keys = np.array(sorted(self.items), np.int64)
+        built = self.saved(ReciprocalGraph.build([self.items[key] for key in keys.tolist()], keys, self.settings))
+        ours = self.saved(self.directory.graph())
+        assert list(ours) == list(built)
+        for name in built:
+            whole = np.issubdtype(built[name].dtype, np.integer)
+            np.testing.assert_allclose(ours[name], built[name], atol=0 if whole else 1e-6, err_msg=name)
+
+
+@pytest.fixture
+def lists(tmp_path, people):
+    made = Lists(tmp_path / "graph", people(400, of=40, spread=0.9))
+    made.put(*range(300))
+    return made
+
+
+def test_where_lists_alone_are_wanted_no_row_is_made_and_the_graph_is_that_which_is_built(lists):
+    stages = set()
+    lists.update(progress=lambda stage, done, of: stages.add(stage))
+    assert stages == {"lists"}
+    assert lists.write() == []
+    lists.assert_graph_is_current()
+    lists.drop(3, 299)
+    lists.put(*range(310, 320))
+    lists.update()
+    lists.assert_graph_is_current()
+    told = []
+    lists.directory.graph(progress=lambda done, of: told.append((done, of)))
+    assert told == [(308, 308)]
+
+
+def test_what_came_and_went_while_lists_were_made_is_in_the_graph(lists):
+    with pytest.raises(StoppedError):
+        lists.update(progress=stopping_after(2))
+    lists.put(310, 311)
+    lists.drop(4)
+    lists.update()
+    lists.assert_graph_is_current()
+
+
+def test_a_graph_that_is_taken_out_stays_when_the_directory_goes(lists):
+    lists.update()
+    graph = lists.directory.graph()
+    assert str(lists.path) not in Path("/proc/self/maps").read_text()
+    shutil.rmtree(lists.path)
+    graph.remove([0])
+    assert graph.rank(lists.crowd[:1], top=5).ids[0, 0] != 0
+
+
+def test_there_is_no_graph_before_the_first_update(tmp_path):
+    with pytest.raises(RetrievalError, match="holds no graph yet: update it first"):
+        GraphDirectory(tmp_path / "graph", rows=False).graph()
+
+
 # ---- what stops it
 
 
@@ -171,7 +242,7 @@ def test_an_update_that_was_stopped_anywhere_goes_on_where_it_was(gallery):
 
     def mapper(work, numbers):
         for number in numbers:
-            made.append((work.func.__name__, number))
+            made.append((work.make.func.__name__, number))
             yield work(number)
 
     for _ in range(9):
@@ -245,13 +316,17 @@ def test_vectors_that_stop_coming_change_nothing(gallery):
 
 
 def test_the_pieces_of_work_can_be_sent_elsewhere_and_done_in_any_order(gallery):
+    helped = []
+
     def mapper(work, numbers):
+        helped.append(work.on_gpu)
         sent = pickle.dumps(work)
         return (pickle.loads(sent)(number) for number in reversed(numbers))
 
     seen = []
     gallery.update(mapper=mapper, progress=lambda *step: seen.append(step))
     assert seen == [("lists", n + 1, 5) for n in range(5)] + [("rows", n + 1, 5) for n in range(5)]
+    assert helped == [True, False]
     gallery.write()
     gallery.assert_current()
 

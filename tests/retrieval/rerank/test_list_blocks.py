@@ -68,3 +68,12 @@ def test_more_neighbours_than_a_gpu_finds_are_refused(pretended_gpu, people, mon
     with pytest.raises(RetrievalError, match="12 neighbours are too many for a GPU, which finds 11"):
         lists_of(0, 10, people(50), 12, "gpu")
     assert not pretended_gpu
+
+
+def test_a_gpu_that_fails_is_a_sentence(pretended_gpu, people, monkeypatch):
+    def full(*_, **__):
+        raise RuntimeError("Error in GpuResources:\n  out of memory")
+
+    monkeypatch.setattr(faiss, "knn_gpu", full)
+    with pytest.raises(RetrievalError, match=r"the GPU failed \(Error in GpuResources: out of memory\): free its"):
+        lists_of(0, 50, people(100, of=5), 20, "gpu")

@@ -212,7 +212,7 @@ def test_options_of_ray_that_do_not_fit_are_sentences(vantage, bundle, pictures)
 
 
 def test_without_ray_it_is_said_what_to_install(vantage, bundle, pictures, monkeypatch):
-    for name in [name for name in sys.modules if name.startswith("service.indexing.on_ray")]:
+    for name in [name for name in sys.modules if "indexing.on_ray" in name or "on_ray.cluster" in name]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "ray", None)
     code, out, err = vantage("index", pictures, "-g", "g", "--model", bundle, "--ray", "auto")

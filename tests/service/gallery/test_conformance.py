@@ -294,6 +294,21 @@ def test_re_ranked_online_is_as_by_a_graph_made_from_nothing(filled: GalleryEngi
         assert [hit.reranked for hit in answer.hits] == pytest.approx(expected.reranked[0].tolist(), abs=1e-6)
 
 
+def test_what_re_ranking_knows_can_be_made_by_blocks_at_any_time(
+    engine: GalleryEngine, settings: GallerySettings, crowd: Any
+) -> None:
+    engine.create("g", settings)
+    engine.add("g", crowd.items)
+    for _ in range(2):
+        built = engine.build_graph("g", device="cpu", progress=lambda stage, done, of: None)
+        assert (built.gallery, built.items) == ("g", len(crowd.items))
+        answer = engine.search("g", look_for(crowd.vector(1), rerank="online"))
+        assert (answer.reranking.mode, answer.reranking.stale) == ("online", 0)
+    assert built.written == 0
+    with pytest.raises(NoSuchGalleryError):
+        engine.build_graph("h")
+
+
 @pytest.mark.parametrize("rerank", ["online", "local"])
 def test_a_filter_leaves_the_re_ranked_order_of_the_rest_as_it_is(
     filled: GalleryEngine, crowd: Any, rerank: Any

@@ -7,9 +7,6 @@ import asyncio
 import json
 import os
 import signal
-import tempfile
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,47 +17,13 @@ from service.gallery import GallerySettings
 from service.gallery.embedded import EmbeddedEngine
 from service.indexing import Failure, Folder, IndexingError, IndexingRun, Manifest, Tally
 
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("VANTAGE_TEST_RAY"),
-    reason="Ray starts a dozen processes, and gives up beside others that are busy: make test-ray runs these alone",
-)
-pytest.importorskip("ray", reason="needs the extra ray: pip install 'vantage-reid[ray]'", exc_type=ImportError)
-
 
 @pytest.fixture(scope="module")
-def on_ray() -> Iterator[object]:
-    """`service.indexing.on_ray` with a small cluster that this process is a driver of."""
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Ray's about itself, while it is imported and started
-        patch.setenv("RAY_AUTH_MODE", "disabled")  # otherwise a token is put into the home directory
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_worker_niceness", "0")
-        patch.delenv("RAY_ADDRESS", raising=False)
-        import ray
+def on_ray(ray_cluster: None) -> object:
+    """`service.indexing.on_ray`, of whose cluster this process is a driver."""
+    from service.indexing import on_ray
 
-        from service.indexing import on_ray
-
-        # Names of sockets are at most 107 bytes, and Ray adds some 60 of them: a folder of pytest's would be too deep.
-        with tempfile.TemporaryDirectory(prefix="r") as scratch:
-            for chance in reversed(range(3)):
-                try:
-                    ray.init(
-                        address="local",
-                        num_cpus=2,
-                        include_dashboard=False,
-                        object_store_memory=100_000_000,
-                        log_to_driver=False,
-                        _temp_dir=scratch,
-                    )
-                    break
-                except Exception:  # its parts wait 15 s for one another, which a busy machine may not give them
-                    ray.shutdown()
-                    if not chance:
-                        raise
-            try:
-                yield on_ray
-            finally:
-                ray.shutdown()
+    return on_ray
 
 
 @pytest.fixture

@@ -10,10 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
-import ray
+from service.on_ray.errors import ClusterError
 
-from service.indexing.embedding import cores
-from service.indexing.errors import IndexingError
+try:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray's, about itself
+        import ray
+except ImportError as error:
+    raise ClusterError(f"--ray needs Ray ({error}): pip install 'vantage-reid[ray]'") from error
+
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it prints what only its programmers understand
 
 _PATIENCE = 4.0
 """Seconds for which an address may be silent. Ray itself asks for a minute, and then ends the process."""
@@ -56,15 +62,21 @@ def _join(address: str, own: str) -> None:
                 if address != "auto":
                     raise
                 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-                ray.init(address="local", num_cpus=cores(), include_dashboard=False, _temp_dir=own, **quiet)
+                ray.init(
+                    address="local",
+                    num_cpus=len(os.sched_getaffinity(0)),
+                    include_dashboard=False,
+                    _temp_dir=own,
+                    **quiet,
+                )
     except Exception as error:  # it raises bare ones too, as when a machine is too busy to start it in time
-        raise IndexingError(f"--ray {address}: {' '.join(str(error).split())}") from error
+        raise ClusterError(f"--ray {address}: {' '.join(str(error).split())}") from error
 
 
 def _check(address: str) -> None:
     host, _, port = address.rpartition(":")
     if "/" in address or not host or not port.isdecimal():
-        raise IndexingError(
+        raise ClusterError(
             f"--ray is {address!r}: give auto, or HOST:PORT of the cluster's head, on a machine of the cluster "
             "(ray status tells it)"
         )
@@ -76,9 +88,9 @@ def _check(address: str) -> None:
             connection.sendall(_GREETING)
             answer = connection.recv(9)
     except (OSError, OverflowError) as error:
-        raise IndexingError(f"there is no Ray cluster at {address}: {error}; ray status tells where one is") from error
+        raise ClusterError(f"there is no Ray cluster at {address}: {error}; ray status tells where one is") from error
     if len(answer) < 4 or answer[3] != _SETTINGS:
-        raise IndexingError(f"what answers at {address} is no Ray cluster; ray status tells where one is")
+        raise ClusterError(f"what answers at {address} is no Ray cluster; ray status tells where one is")
 
 
 @contextmanager
