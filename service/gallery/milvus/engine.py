@@ -21,6 +21,8 @@ from service.gallery.errors import (
 from service.gallery.filters import EVERYTHING, Filter
 from service.gallery.items import Item, NewItem, check_id
 from service.gallery.milvus import schema
+from service.gallery.milvus.copies import Copies
+from service.gallery.milvus.copying import Copied, Copying
 from service.gallery.milvus.entry import Entry, created_at, made_now
 from service.gallery.milvus.expressions import alive, everyone, meets, one_of
 from service.gallery.milvus.refreshing import Progress, Refreshed, Refreshing
@@ -47,7 +49,7 @@ from service.gallery.reports import (
     VerifyReport,
 )
 from service.gallery.searching import Answer, Feedback, Search
-from service.gallery.settings import GallerySettings, check_gallery_name
+from service.gallery.settings import GallerySettings, IndexKind, check_gallery_name
 
 Result = TypeVar("Result")
 ATTEMPTS = 3
@@ -74,6 +76,9 @@ class MilvusEngine:
         self._writes = Writes(server, self._registry, self._remembered, turns, self._crops)
         self._safekeeping = Safekeeping(server, self._registry, self._remembered, turns, self._writes, crops, snapshots)
         self._refreshing = Refreshing(server, self._registry, self._writes)
+        self._copying = Copying(
+            server, self._registry, self._remembered, Copies(database), turns, self._writes, self._crops, self._clear
+        )
         self._closed = False
 
     @classmethod
@@ -298,6 +303,28 @@ class MilvusEngine:
         to, gone = self._safekeeping.restore(snapshot, name, replace)
         self._clear(gone)
         return self.info(to)
+
+    def copy_in(
+        self,
+        snapshot: Path,
+        *,
+        name: str | None = None,
+        index: IndexKind | None = None,
+        progress: Progress | None = None,
+    ) -> Copied:
+        """Makes a gallery of another engine's snapshot, or brings one that was made so up to a later snapshot of the
+        same gallery. Nobody sees a new one until it is whole; one that is there is searched meanwhile.
+
+        name      the gallery's, if not its own. index: the kind, if not that of its settings.
+        progress  called as `progress("removed", "copied" or "verified", done, of)`; what it raises stops the work, and
+                  the next call goes on, with the same snapshot or a later one.
+        """
+        self._check_open()
+        if name is not None:
+            check_gallery_name(name)
+        copied = self._copying.copy(snapshot, name, index, progress)
+        self._sweep()
+        return copied
 
     def delete_snapshot(self, snapshot: str) -> None:
         self._check_open()
