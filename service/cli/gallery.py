@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from models import Precision
+from service.cli.copy import copy
 from service.cli.delete import delete
 from service.cli.export import export
 from service.cli.opening import DATA, MODEL_HELP, DataOption, GalleryArgument, open_engine, open_model
@@ -236,6 +237,7 @@ def refresh(gallery: GalleryArgument, data: DataOption = DATA, as_json: AsJson =
 app.command()(delete)
 app.command()(reembed)
 app.command()(export)
+app.command()(copy)
 app.command()(snapshot)
 app.command()(snapshots)
 app.command()(restore)
