@@ -68,7 +68,7 @@ class Copied:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """file, kept: the snapshot's. What has expired by `alive_at` stays behind, in the order of copies too."""
+    """file, kept: the snapshot's. What has expired by `alive_at` stays behind."""
 
     snapshot: Path
     manifest: Manifest

@@ -322,7 +322,13 @@ class MilvusEngine:
         self._check_open()
         if name is not None:
             check_gallery_name(name)
-        copied = self._copying.copy(snapshot, name, index, progress)
+        try:
+            copied = self._copying.copy(snapshot, name, index, progress)
+        except CollectionGoneError as error:
+            raise CorruptError(
+                f"what snapshot {snapshot.name} was copied to is not in Milvus any more, or was replaced meanwhile "
+                f"({error}): if the gallery is listed there, drop it; then copy it again"
+            ) from error
         self._sweep()
         return copied
 

@@ -25,7 +25,7 @@ from service.gallery import (
     Search,
 )
 from service.gallery.embedded import EmbeddedEngine
-from service.gallery.milvus import Copied, MilvusEngine, copying, gallery_file, registry
+from service.gallery.milvus import Copied, MilvusEngine, copying, gallery_file, registry, schema
 
 OpenMilvus = Callable[..., MilvusEngine]
 
@@ -427,6 +427,23 @@ def test_a_picture_that_is_not_what_it_was_is_found_out(embedded: EmbeddedEngine
         milvus.copy_in(taken)
     picture.write_bytes(content)
     assert milvus.copy_in(taken).pictures == 5
+
+
+def test_a_copy_whose_collection_is_gone_is_told_in_a_sentence(
+    embedded: EmbeddedEngine, milvus: MilvusEngine, crowd: Any
+) -> None:
+    with pytest.raises(StoppedError):
+        copy(embedded, milvus, progress=stopped_after(2))
+    begun = milvus._copying._copies.unpublished("g")
+    assert begun is not None
+    schema.drop(milvus._server, begun.collection)
+    assert copy(embedded, milvus).added == 40  # nobody has seen it, so it is begun anew
+    schema.drop(milvus._server, milvus._registry.entry("g").collection)
+    embedded.add("g", crowd.items[100:101])
+    with pytest.raises(CorruptError, match=r"if the gallery is listed there, drop it; then copy it again"):
+        copy(embedded, milvus)
+    milvus.drop("g")
+    assert copy(embedded, milvus).added == 41
 
 
 def test_a_snapshot_that_is_damaged_is_not_copied(embedded: EmbeddedEngine, milvus: MilvusEngine) -> None:
