@@ -11,7 +11,7 @@ import typer
 from service.cli.interrupt import stop_on_signals
 from service.cli.opening import DATA, DataOption, GalleryArgument, open_engine
 from service.cli.output import AsJson, print_json, say
-from service.cli.progress import block_progress
+from service.cli.progress import stage_progress
 
 if TYPE_CHECKING:
     from retrieval.rerank.graph_directory import Mapper
@@ -70,7 +70,7 @@ def build_graph(
             opened.enter_context(open_cluster(ray))
             mapper, device = RayMapper(gpus), "gpu" if gpus else "cpu"
         stop = opened.enter_context(stop_on_signals())
-        show = opened.enter_context(block_progress())
+        show = opened.enter_context(stage_progress())
 
         def made(stage: str, done: int, of: int) -> None:
             show(stage, done, of)

@@ -9,6 +9,7 @@ import typer
 
 from models import Precision
 from service.cli.build_graph import build_graph
+from service.cli.copy import copy
 from service.cli.delete import delete
 from service.cli.export import export
 from service.cli.opening import DATA, MODEL_HELP, DataOption, GalleryArgument, open_engine, open_model
@@ -239,6 +240,7 @@ app.command("build-graph")(build_graph)
 app.command()(delete)
 app.command()(reembed)
 app.command()(export)
+app.command()(copy)
 app.command()(snapshot)
 app.command()(snapshots)
 app.command()(restore)

@@ -30,7 +30,6 @@ def open_engine(data: Path, *, make: bool = False, upkeep: bool = True) -> Itera
 
     Where the settings name a Milvus server, its galleries, and nothing of the directory that is not kept beside them.
     """
-    from service.gallery import GalleryError
     from service.settings import ServiceSettings
 
     settings = ServiceSettings.load(data=data)
@@ -42,15 +41,23 @@ def open_engine(data: Path, *, make: bool = False, upkeep: bool = True) -> Itera
         return
     from service.gallery.embedded import EmbeddedEngine
 
-    if not make and not data.is_dir():
-        raise GalleryError(
-            f"there is no data directory {data}: name it with --data or VANTAGE_DATA; vantage index makes one"
-        )
+    if not make:
+        require_data(data)
     engine = EmbeddedEngine.open(data, upkeep=upkeep)
     try:
         yield engine
     finally:
         engine.close()
+
+
+def require_data(data: Path) -> None:
+    """Refuses a data directory that is not there."""
+    from service.gallery import GalleryError
+
+    if not data.is_dir():
+        raise GalleryError(
+            f"there is no data directory {data}: name it with --data or VANTAGE_DATA; vantage index makes one"
+        )
 
 
 def open_model(name: str, precision: Precision | None = None, sha256: str | None = None) -> Bundle:

@@ -35,8 +35,8 @@ def picture_progress(source: Source) -> Iterator[Callable[[Tally], None]]:
 
 
 @contextmanager
-def block_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Shows how much of each stage of a graph is done, one bar below the other."""
+def stage_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Shows how much of each stage of the work is done, one bar below the other."""
     with _bar() as bar:
         tasks: dict[str, TaskID] = {}
 

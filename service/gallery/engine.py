@@ -28,7 +28,7 @@ from service.gallery.searching import Answer, Feedback, Search
 from service.gallery.settings import GallerySettings
 
 OnConflict = Literal["replace", "refuse"]
-GraphProgress = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 
 
 class GalleryEngine(Protocol):
@@ -116,7 +116,7 @@ class GalleryEngine(Protocol):
         ...
 
     def build_graph(
-        self, name: str, *, device: Device = "auto", mapper: Mapper = map, progress: GraphProgress | None = None
+        self, name: str, *, device: Device = "auto", mapper: Mapper = map, progress: Progress | None = None
     ) -> GraphBuilt:
         """Makes by blocks what re-ranking online has to know of every item's neighbours, however many they are.
 

@@ -14,7 +14,7 @@ from retrieval.rerank import GraphDirectory, RerankSettings
 from retrieval.rerank.graph_directory import Mapper
 from service.gallery.embedded.columns import Keys
 from service.gallery.embedded.holdings import Vectors, difference
-from service.gallery.engine import GraphProgress
+from service.gallery.engine import Progress
 from service.gallery.errors import UnavailableError
 
 AT_ONCE = 16_384  # vectors read from the database at a time
@@ -27,7 +27,7 @@ def make_graph(
     vectors_of: Callable[[Keys], Vectors],
     device: Device,
     mapper: Mapper,
-    progress: GraphProgress,
+    progress: Progress,
 ) -> ReciprocalGraph:
     """The graph of these items. What is in the folder already is gone on with; it stays there, to be removed by whoever
     has the graph safe."""

@@ -114,7 +114,7 @@ class CropStore:
         return len(orphans)
 
     def link_into(self, other: CropStore, hashes: Collection[str]) -> int:
-        """Puts pictures into another, empty store, as links where the file system can; returns their bytes.
+        """Puts pictures into another store, as links where the file system can; returns their bytes.
 
         One that is not here is left out: `check` says so, here and there.
         """
@@ -128,11 +128,13 @@ class CropStore:
                 source, target = self._file(sha256), other._file(sha256)
                 if (size := _size(source)) is None:
                     continue
-                try:
-                    os.link(source, target)
-                except OSError:
-                    shutil.copyfile(source, target)
-                    sync(target)
+                if _size(target) != size:  # else it is there, and what a stop left half written is smaller
+                    target.unlink(missing_ok=True)
+                    try:
+                        os.link(source, target)
+                    except OSError:
+                        shutil.copyfile(source, target)
+                        sync(target)
                 total += size
             for folder in (*sorted(folders), other.path):
                 sync(folder)

@@ -19,8 +19,8 @@ from service.gallery.embedded.sizes import Sizes
 from service.gallery.embedded.steps import reached
 from service.gallery.embedded.truth import Truth
 from service.gallery.embedded.verifying import verify
-from service.gallery.engine import GraphProgress, OnConflict
-from service.gallery.errors import ExistsError, NoSuchGalleryError, NoSuchSnapshotError, UnavailableError
+from service.gallery.engine import OnConflict, Progress
+from service.gallery.errors import ExistsError, NoSuchGalleryError, UnavailableError
 from service.gallery.filters import EVERYTHING, Filter
 from service.gallery.items import Item, NewItem
 from service.gallery.reports import (
@@ -169,7 +169,7 @@ class EmbeddedEngine:
         self._gallery(name).settle()
 
     def build_graph(
-        self, name: str, *, device: Device = "auto", mapper: Mapper = map, progress: GraphProgress | None = None
+        self, name: str, *, device: Device = "auto", mapper: Mapper = map, progress: Progress | None = None
     ) -> GraphBuilt:
         """Also of more items than the gallery makes one of by itself, and from then on it keeps it. To be called while
         nobody deletes: of what goes meanwhile the vectors cannot be read."""
@@ -254,14 +254,7 @@ class EmbeddedEngine:
             gallery.close()
 
     def _snapshot_path(self, snapshot: str | Path) -> Path:
-        """A snapshot of this directory by its name, or any by its path."""
-        path = self._directory.snapshots / snapshot if isinstance(snapshot, str) else snapshot
-        if isinstance(snapshot, str) and (snapshot in (".", "..") or "/" in snapshot):
-            raise NoSuchSnapshotError(f"a snapshot cannot be called {snapshot!r}: use a name that snapshots lists")
-        if not path.is_dir():
-            there = ", ".join(info.name for info in self.snapshots()) or "none"
-            raise NoSuchSnapshotError(f"there is no snapshot {str(snapshot)!r}; there are: {there}")
-        return path
+        return snapshots.find(self._directory.snapshots, snapshot)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -33,7 +33,7 @@ from service.gallery.embedded.transaction import Transaction
 from service.gallery.embedded.truth import Truth
 from service.gallery.embedded.upkeep import Chore, Upkeep
 from service.gallery.embedded.writer import Writer
-from service.gallery.engine import GraphProgress, OnConflict
+from service.gallery.engine import OnConflict, Progress
 from service.gallery.errors import BadItemError, CorruptError, GalleryError, NoSuchItemError, UnavailableError
 from service.gallery.filters import Filter
 from service.gallery.items import Item, NewItem, check_id
@@ -311,7 +311,7 @@ class EmbeddedGallery:
         if graph is not None:
             self._writer.alone(graph.refresh)
 
-    def build_graph(self, device: Device, mapper: Mapper, progress: GraphProgress) -> GraphBuilt:
+    def build_graph(self, device: Device, mapper: Mapper, progress: Progress) -> GraphBuilt:
         """Makes the graph by blocks if there is none, saves it, and keeps it however large the gallery becomes."""
         if self.settings.rerank == "off":
             raise GalleryError(

@@ -18,10 +18,22 @@ from service.gallery.embedded.manifest import MANIFEST, Manifest, read
 from service.gallery.embedded.steps import reached
 from service.gallery.embedded.syncing import copy_synced, full_disk_told, sha256_of, sync
 from service.gallery.embedded.truth import Erased, Truth
-from service.gallery.errors import CorruptError, GalleryError
+from service.gallery.errors import CorruptError, GalleryError, NoSuchSnapshotError
 from service.gallery.reports import Finding, SnapshotInfo
 
-__all__ = ["check", "listing", "of_gallery", "read", "remove", "restore_into", "scrub", "take", "tidy"]
+__all__ = [
+    "check",
+    "database_of",
+    "find",
+    "listing",
+    "of_gallery",
+    "read",
+    "remove",
+    "restore_into",
+    "scrub",
+    "take",
+    "tidy",
+]
 
 DATABASE = "gallery.sqlite"
 CROPS = "crops"
@@ -70,6 +82,24 @@ def listing(folder: Path) -> tuple[SnapshotInfo, ...]:
         except CorruptError:
             continue  # `check` says what is wrong with it
     return tuple(sorted(found, key=lambda info: (info.at, info.name)))
+
+
+def find(folder: Path, snapshot: str | Path) -> Path:
+    """A snapshot of the directory by its name, or any by its path."""
+    path = folder / snapshot if isinstance(snapshot, str) else snapshot
+    if isinstance(snapshot, str) and (snapshot in (".", "..") or "/" in snapshot):
+        raise NoSuchSnapshotError(f"a snapshot cannot be called {snapshot!r}: use a name that snapshots lists")
+    if not path.is_dir():
+        there = ", ".join(info.name for info in listing(folder)) or "none"
+        raise NoSuchSnapshotError(f"there is no snapshot {str(snapshot)!r}; there are: {there}")
+    return path
+
+
+def database_of(snapshot: Path) -> Path:
+    """A snapshot's database; CorruptError unless it is what was written."""
+    manifest = read(snapshot)
+    _verified(snapshot, manifest)
+    return snapshot / manifest.database
 
 
 def of_gallery(folder: Path, truth: Truth) -> tuple[SnapshotInfo, ...]:
@@ -185,7 +215,8 @@ def tidy(folder: Path) -> None:
 
 
 def _named(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    there = folder.iterdir() if folder.is_dir() else ()
+    return [path for path in there if path.is_dir() and not path.name.startswith(".")]
 
 
 def _named_anew(work: Path, wanted: Path) -> Path:

@@ -10,7 +10,8 @@ except ModuleNotFoundError as error:
         f"galleries on Milvus need {error.name}, which is not installed: pip install 'vantage-reid[milvus,sql]'"
     ) from error
 
+from service.gallery.milvus.copying import Copied
 from service.gallery.milvus.engine import MilvusEngine
 from service.gallery.milvus.refreshing import Refreshed
 
-__all__ = ["MilvusEngine", "Refreshed"]
+__all__ = ["Copied", "MilvusEngine", "Refreshed"]

@@ -13,7 +13,7 @@ from service.gallery.embedded.columns import Columns
 from service.gallery.embedded.crops import CropStore
 from service.gallery.embedded.searcher import no_such_item
 from service.gallery.embedded.summarising import summarise
-from service.gallery.engine import GraphProgress, OnConflict
+from service.gallery.engine import OnConflict, Progress
 from service.gallery.errors import (
     BadItemError,
     CorruptError,
@@ -23,6 +23,8 @@ from service.gallery.errors import (
 from service.gallery.filters import EVERYTHING, Filter
 from service.gallery.items import Item, NewItem, check_id
 from service.gallery.milvus import schema
+from service.gallery.milvus.copies import Copies
+from service.gallery.milvus.copying import Copied, Copying
 from service.gallery.milvus.entry import Entry, created_at, made_now
 from service.gallery.milvus.expressions import alive, everyone, meets, one_of
 from service.gallery.milvus.refreshing import Refreshed, Refreshing
@@ -50,7 +52,7 @@ from service.gallery.reports import (
     VerifyReport,
 )
 from service.gallery.searching import Answer, Feedback, Search
-from service.gallery.settings import GallerySettings, check_gallery_name
+from service.gallery.settings import GallerySettings, IndexKind, check_gallery_name
 
 Result = TypeVar("Result")
 ATTEMPTS = 3
@@ -77,6 +79,9 @@ class MilvusEngine:
         self._writes = Writes(server, self._registry, self._remembered, turns, self._crops)
         self._safekeeping = Safekeeping(server, self._registry, self._remembered, turns, self._writes, crops, snapshots)
         self._refreshing = Refreshing(server, self._registry, self._writes)
+        self._copying = Copying(
+            server, self._registry, self._remembered, Copies(database), turns, self._writes, self._crops, self._clear
+        )
         self._closed = False
 
     @classmethod
@@ -273,7 +278,7 @@ class MilvusEngine:
         return self._of(name, self._writes.purge_expired)
 
     def refresh(
-        self, name: str, *, device: Device = "auto", mapper: Mapper = map, progress: GraphProgress | None = None
+        self, name: str, *, device: Device = "auto", mapper: Mapper = map, progress: Progress | None = None
     ) -> Refreshed:
         """Purges what has expired, and notes beside each item what re-ranking online has to know of its neighbours,
         where that has changed: a job, to be run now and then by one process.
@@ -288,7 +293,7 @@ class MilvusEngine:
         return self._of(name, work)
 
     def build_graph(
-        self, name: str, *, device: Device = "auto", mapper: Mapper = map, progress: GraphProgress | None = None
+        self, name: str, *, device: Device = "auto", mapper: Mapper = map, progress: Progress | None = None
     ) -> GraphBuilt:
         """`refresh` without the purge; what either has begun the other goes on with."""
 
@@ -318,6 +323,34 @@ class MilvusEngine:
         to, gone = self._safekeeping.restore(snapshot, name, replace)
         self._clear(gone)
         return self.info(to)
+
+    def copy_in(
+        self,
+        snapshot: Path,
+        *,
+        name: str | None = None,
+        index: IndexKind | None = None,
+        progress: Progress | None = None,
+    ) -> Copied:
+        """Makes a gallery of another engine's snapshot, or brings one that was made so up to a later snapshot of the
+        same gallery. Nobody sees a new one until it is whole; one that is there is searched meanwhile.
+
+        name      the gallery's, if not its own. index: the kind, if not that of its settings.
+        progress  called as `progress("removed", "copied" or "verified", done, of)`; what it raises stops the work, and
+                  the next call goes on, with the same snapshot or a later one.
+        """
+        self._check_open()
+        if name is not None:
+            check_gallery_name(name)
+        try:
+            copied = self._copying.copy(snapshot, name, index, progress)
+        except CollectionGoneError as error:
+            raise CorruptError(
+                f"what snapshot {snapshot.name} was copied to is not in Milvus any more, or was replaced meanwhile "
+                f"({error}): if the gallery is listed there, drop it; then copy it again"
+            ) from error
+        self._sweep()
+        return copied
 
     def delete_snapshot(self, snapshot: str) -> None:
         self._check_open()

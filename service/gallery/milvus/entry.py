@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from service.gallery.embedded.rows import instant, microseconds
 from service.gallery.errors import NoSuchGalleryError
-from service.gallery.milvus.tables import GALLERIES
+from service.gallery.milvus.tables import COPIES, GALLERIES
 from service.gallery.settings import GallerySettings
 
 
@@ -63,8 +63,14 @@ def of_row(row: Any) -> Entry:
     return Entry(**values)
 
 
-def progress(connection: sa.Connection, entry: Entry, seen: int, latest: int) -> None:
-    """One more change. Nobody else writes meanwhile, but for feedback, which moves neither time."""
+def progress(connection: sa.Connection, entry: Entry, seen: int, latest: int, *, faithful: bool = False) -> None:
+    """One more change. Nobody else writes meanwhile, but for feedback, which moves neither time.
+
+    faithful: if the gallery is a copy of another, it stays one; any other change ends that.
+    """
+    if faithful:
+        of_copy = COPIES.update().where(COPIES.c.collection == entry.collection)
+        connection.execute(of_copy.values(change=COPIES.c.change + 1))
     done = connection.execute(
         GALLERIES.update()
         .where(GALLERIES.c.collection == entry.collection)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from service.gallery.embedded.database import Database, read_only_copy
+import numpy as np
+import numpy.typing as npt
+
+from service.gallery.embedded.database import Database, read_only_copy, told
 from service.gallery.embedded.preparing import Written
 from service.gallery.embedded.reads import _pairs
 from service.gallery.embedded.rows import STORED_COLUMNS, Stored
@@ -21,6 +24,8 @@ from service.gallery.searching import Feedback
 from service.gallery.settings import GallerySettings
 
 BLOCK = 500
+ALWAYS = -(2**62)  # a time before every item's end
+ALIVE = "(expires_at IS NULL OR expires_at > ?1)"
 
 
 class GalleryFile:
@@ -97,13 +102,36 @@ class Kept:
     erased: tuple[Erased, ...]
     denied: tuple[bytes, ...]
 
+    def entry(self, name: str, collection: str, seen: int) -> Entry:
+        """The gallery that it is in a collection."""
+        return Entry(
+            name,
+            collection,
+            self.settings,
+            self.created_at,
+            self.identity,
+            self.secret,
+            self.change,
+            self.latest,
+            self.next_key,
+            seen,
+        )
 
-def read(path: Path) -> Kept:
-    with closing(read_only_copy(path)) as connection:
-        settings, created_at, identity, secret, change, latest = connection.execute(
+
+class FileReader:
+    """Of a file that nobody writes to; made by `reading`. What has expired by `alive_at` is not there for it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def kept(self) -> Kept:
+        settings, created_at, identity, secret, change, latest = self._connection.execute(
             "SELECT settings, created_at, identity, secret, change, latest FROM gallery"
         ).fetchone()
-        (last,) = connection.execute("SELECT coalesce(max(key), 0) FROM items").fetchone()
+        (last,) = self._connection.execute(
+            "SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'items'), 0), "
+            "coalesce((SELECT max(key) FROM items), 0))"
+        ).fetchone()
         return Kept(
             GallerySettings.model_validate_json(settings),
             created_at,
@@ -112,18 +140,37 @@ def read(path: Path) -> Kept:
             change,
             latest,
             last + 1,
-            _pairs(connection.execute("SELECT of_item, probe, item, verdict FROM feedback").fetchall()),
-            tuple(Erased(*row) for row in connection.execute("SELECT id, lineage, up_to_key FROM erased")),
-            tuple(hash for (hash,) in connection.execute("SELECT hash FROM denied")),
+            _pairs(self._connection.execute("SELECT of_item, probe, item, verdict FROM feedback").fetchall()),
+            tuple(Erased(*row) for row in self._connection.execute("SELECT id, lineage, up_to_key FROM erased")),
+            tuple(hash for (hash,) in self._connection.execute("SELECT hash FROM denied")),
         )
 
-
-def items(path: Path) -> Iterator[list[Written]]:
-    """Its items with their vectors, some at a time, in order of their keys."""
-    columns = ", ".join(f"items.{name}" for name in Stored._fields)
-    with closing(read_only_copy(path)) as connection:
-        cursor: sqlite3.Cursor = connection.execute(
-            f"SELECT {columns}, vector FROM items JOIN vectors USING (key) ORDER BY items.key"
+    def items(self, keys: Sequence[int] | None = None, *, alive_at: int = ALWAYS) -> Iterator[list[Written]]:
+        """Its items, or those of some keys, with their vectors, some at a time, in order of their keys."""
+        columns = ", ".join(f"items.{name}" for name in Stored._fields)
+        wanted = "" if keys is None else " AND items.key IN (SELECT value FROM json_each(?2))"
+        cursor: sqlite3.Cursor = self._connection.execute(
+            f"SELECT {columns}, vector FROM items JOIN vectors USING (key) WHERE {ALIVE}{wanted} ORDER BY items.key",
+            (alive_at,) if keys is None else (alive_at, json.dumps(list(keys))),
         )
         while block := cursor.fetchmany(BLOCK):
             yield [Written(Stored(*row[:-1]), row[-1]) for row in block]
+
+    def keys(self, *, alive_at: int) -> npt.NDArray[np.int64]:
+        """All keys, int64, ascending."""
+        found = self._connection.execute(f"SELECT key FROM items WHERE {ALIVE} ORDER BY key", (alive_at,))
+        return np.fromiter((key for (key,) in found), np.int64)
+
+    def ids_among(self, ids: Sequence[str], *, alive_at: int) -> set[str]:
+        """Those of the ids that an item bears."""
+        found = self._connection.execute(
+            f"SELECT id FROM items WHERE {ALIVE} AND id IN (SELECT value FROM json_each(?2))",
+            (alive_at, json.dumps(list(ids), ensure_ascii=False)),
+        )
+        return {id for (id,) in found}
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[FileReader]:
+    with told(path), closing(read_only_copy(path)) as connection:
+        yield FileReader(connection)

@@ -13,14 +13,14 @@ from retrieval import RetrievalError
 from retrieval.gpu_search import Device
 from retrieval.rerank import GraphDirectory
 from retrieval.rerank.graph_directory import Mapper
-from service.gallery.engine import GraphProgress
+from service.gallery.engine import Progress
 from service.gallery.errors import UnavailableError
 from service.gallery.milvus.entry import Entry
 from service.gallery.milvus.registry import Registry
 from service.gallery.milvus.reranking import as_text
 from service.gallery.milvus.rows import DESCRIBING, entity, in_blocks, vectors, written
-from service.gallery.milvus.scanning import scan
-from service.gallery.milvus.server import Entity, Server
+from service.gallery.milvus.scanning import all_keys, by_keys
+from service.gallery.milvus.server import Server
 from service.gallery.milvus.writing import Writes
 
 Vectors = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
@@ -46,16 +46,14 @@ class Refreshing:
         self._server, self._registry, self._writes = server, registry, writes
 
     def refresh(
-        self, entry: Entry, folder: Path, device: Device, mapper: Mapper, progress: GraphProgress | None
+        self, entry: Entry, folder: Path, device: Device, mapper: Mapper, progress: Progress | None
     ) -> Refreshed:
         """Purges what has expired, then as `note`."""
         purged = self._writes.purge_expired(entry)
         entry = self._registry.again(entry) or entry
         return replace(self.note(entry, folder, device, mapper, progress), purged=purged)
 
-    def note(
-        self, entry: Entry, folder: Path, device: Device, mapper: Mapper, progress: GraphProgress | None
-    ) -> Refreshed:
+    def note(self, entry: Entry, folder: Path, device: Device, mapper: Mapper, progress: Progress | None) -> Refreshed:
         """Brings the neighbour lists in `folder` up to the gallery, and what of them has changed into the collection.
 
         Searching and writing go on. Stopped at any moment, the next call goes on where it was.
@@ -64,7 +62,7 @@ class Refreshing:
         graph = GraphDirectory(folder, entry.settings.reranking)
         try:
             known = graph.keys
-            now = self._keys(entry)
+            now = all_keys(self._server, entry)
             added, removed = np.setdiff1d(now, known), np.setdiff1d(known, now)
             graph.update(self._vectors(entry, added), removed, device=device, progress=told, mapper=mapper)
             noted = 0
@@ -78,17 +76,10 @@ class Refreshing:
             gallery=entry.name, purged=0, items=len(now), added=len(added), removed=len(removed), noted=noted
         )
 
-    def _keys(self, entry: Entry) -> npt.NDArray[np.int64]:
-        blocks = [
-            np.fromiter((int(one["key"]) for one in block), np.int64, len(block))
-            for block in scan(self._server, entry, "", ("key",))
-        ]
-        return np.concatenate((np.zeros(0, np.int64), *blocks))
-
     def _vectors(self, entry: Entry, keys: npt.NDArray[np.int64]) -> Iterator[Vectors]:
         """The vectors of these items, in order of their keys; one that has gone meanwhile is left out."""
         for block in in_blocks(keys.tolist(), KEYS_AT_ONCE):
-            if found := self._by_keys(entry, block, ("key", "vector")):
+            if found := by_keys(self._server, entry, block, ("key", "vector")):
                 yield np.fromiter((int(one["key"]) for one in found), np.int64, len(found)), vectors(found)
 
     def _note(self, entry: Entry, rows: dict[int, bytes]) -> int:
@@ -96,13 +87,9 @@ class Refreshing:
         count = 0
         for block in in_blocks(rows, AT_ONCE):
             with self._writes.turn(entry) as now:
-                there = self._by_keys(now, block, (*DESCRIBING, "vector"))
+                there = by_keys(self._server, now, block, (*DESCRIBING, "vector"))
                 noted = [entity(written(one)) | {"near": as_text(rows[int(one["key"])])} for one in there]
                 if noted:
                     self._registry.noted(now, self._server.upsert(now.collection, noted))
                 count += len(noted)
         return count
-
-    def _by_keys(self, entry: Entry, keys: list[int], fields: tuple[str, ...]) -> list[Entity]:
-        found = self._server.query(entry.collection, f"key in [{', '.join(map(str, keys))}]", fields, entry.seen)
-        return sorted(found, key=lambda one: int(one["key"]))

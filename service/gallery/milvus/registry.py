@@ -11,12 +11,13 @@ import sqlalchemy as sa
 from service.gallery.embedded.truth import Erased
 from service.gallery.errors import ExistsError
 from service.gallery.milvus.entry import Entry, no_such, of_row, progress
-from service.gallery.milvus.remembered import feedback_rows
-from service.gallery.milvus.shared_database import SharedDatabase, insert
-from service.gallery.milvus.tables import DENIED, ERASED, FEEDBACK, GALLERIES, LEFT_OVER, OF_A_GALLERY
+from service.gallery.milvus.remembered import remember
+from service.gallery.milvus.shared_database import SharedDatabase
+from service.gallery.milvus.tables import COPIES, GALLERIES, LEFT_OVER, OF_A_GALLERY
 from service.gallery.searching import Feedback
 
 FORGOTTEN = 3600.0  # seconds after which a collection that was being made is nobody's any more
+COPY_FORGOTTEN = 7 * 86_400.0  # ... and one that was being copied: whoever stopped it may go on next week
 
 
 class Registry:
@@ -71,10 +72,7 @@ class Registry:
                 )
             )
             connection.execute(LEFT_OVER.delete().where(LEFT_OVER.c.collection == entry.collection))
-            of = {"collection": entry.collection}
-            insert(connection, ERASED, [of | pair._asdict() | {"done": 1} for pair in erased])
-            insert(connection, DENIED, [of | {"hash": hash} for hash in denied])
-            insert(connection, FEEDBACK, feedback_rows(entry, feedback))
+            remember(connection, entry, feedback, erased, denied)
         return gone
 
     def withdraw(self, name: str) -> str:
@@ -97,13 +95,22 @@ class Registry:
     def dropped(self, collection: str) -> None:
         """A collection that is no more need not be remembered."""
         with self._database.writing() as connection:
-            connection.execute(LEFT_OVER.delete().where(LEFT_OVER.c.collection == collection))
+            for table in (LEFT_OVER, COPIES):
+                connection.execute(table.delete().where(table.c.collection == collection))
 
     def forgotten(self) -> list[str]:
-        """Collections whose making, or dropping, was stopped long ago."""
+        """Collections whose making, or dropping, was stopped long ago, and copies that nobody goes on with."""
+        now = time.time()
+        left = sa.select(LEFT_OVER.c.collection).where(LEFT_OVER.c.since < int(now - FORGOTTEN))
+        unpublished = COPIES.c.collection.not_in(sa.select(GALLERIES.c.collection))
+        begun = sa.select(COPIES.c.collection).where(unpublished, COPIES.c.begun < int(now - COPY_FORGOTTEN))
         with self._database.reading() as connection:
-            before = int(time.time() - FORGOTTEN)
-            return list(connection.scalars(sa.select(LEFT_OVER.c.collection).where(LEFT_OVER.c.since < before)))
+            return [*connection.scalars(left), *connection.scalars(begun)]
+
+    def give_up(self, collection: str) -> None:
+        """A copy that is no gallery will not be one: its collection is to be dropped."""
+        with self._database.writing() as connection:
+            self._forget(connection, collection)
 
     # ---- writes to a gallery: in turn --------------------------------------------------------------------------------
 
@@ -120,10 +127,19 @@ class Registry:
             raise no_such(entry.name, ())
         return int(after) - count
 
-    def wrote(self, entry: Entry, seen: int, latest: int) -> None:
-        """Acknowledges a write to the collection: every later request waits until it is seen."""
+    def keys_up_to(self, entry: Entry, key: int) -> None:
+        """Keys up to this one are of items, or about to be: whoever walks through the gallery goes so far."""
         with self._database.writing() as connection:
-            progress(connection, entry, seen, latest)
+            fewer = (GALLERIES.c.collection == entry.collection) & (GALLERIES.c.next_key <= key)
+            connection.execute(GALLERIES.update().where(fewer).values(next_key=key + 1))
+
+    def wrote(self, entry: Entry, seen: int, latest: int, *, faithful: bool = False) -> None:
+        """Acknowledges a write to the collection: every later request waits until it is seen.
+
+        faithful: if the gallery is a copy of another, it stays one.
+        """
+        with self._database.writing() as connection:
+            progress(connection, entry, seen, latest, faithful=faithful)
 
     def noted(self, entry: Entry, seen: int) -> None:
         """What is kept beside items was written, and the items are as they were: no change, but to be seen."""

@@ -11,7 +11,7 @@ from service.gallery.embedded.transaction import pair_key
 from service.gallery.embedded.truth import Erased
 from service.gallery.milvus.entry import Entry, progress
 from service.gallery.milvus.shared_database import SharedDatabase, blocks, insert
-from service.gallery.milvus.tables import DENIED, ERASED, FEEDBACK
+from service.gallery.milvus.tables import DENIED, DONE, ERASED, FAITHFULLY, FEEDBACK, UNDER_WAY
 from service.gallery.searching import Feedback
 
 
@@ -23,11 +23,12 @@ class Remembered:
 
     # ---- deletions ---------------------------------------------------------------------------------------------------
 
-    def about_to_erase(self, entry: Entry, keys: Sequence[tuple[str, int]]) -> None:
+    def about_to_erase(self, entry: Entry, keys: Sequence[tuple[str, int]], *, faithful: bool = False) -> None:
         """Remembers which items, by id and key, are going to be deleted, so that none is deleted and not listed."""
         with self._database.writing() as connection:
             self._strike(connection, entry, [id for id, _ in keys])
-            of = {"collection": entry.collection, "lineage": entry.lineage, "done": 0}
+            done = FAITHFULLY if faithful else UNDER_WAY
+            of = {"collection": entry.collection, "lineage": entry.lineage, "done": done}
             insert(connection, ERASED, [of | {"id": id, "up_to_key": key} for id, key in keys])
 
     def unfinished(self, entry: Entry) -> list[tuple[str, int]]:
@@ -35,24 +36,32 @@ class Remembered:
         with self._database.reading() as connection:
             rows = connection.execute(
                 sa.select(ERASED.c.id, ERASED.c.up_to_key).where(
-                    ERASED.c.collection == entry.collection, ERASED.c.done == 0
+                    ERASED.c.collection == entry.collection, ERASED.c.done != DONE
                 )
             )
             return [(id, key) for id, key in rows]
+
+    def unfinished_faithfully(self, entry: Entry) -> bool:
+        """Whether a copy stays one whatever became of these: all of them are of one deletion."""
+        with self._database.reading() as connection:
+            how = sa.select(ERASED.c.done).where(ERASED.c.collection == entry.collection, ERASED.c.done != DONE)
+            return set(connection.scalars(how.distinct())) == {FAITHFULLY}
 
     def not_erased(self, entry: Entry, ids: Sequence[str]) -> None:
         """Items that were to be deleted are there still."""
         with self._database.writing() as connection:
             self._strike(connection, entry, ids)
 
-    def erased(self, entry: Entry, ids: Sequence[str], seen: int, latest: int) -> int:
+    def erased(self, entry: Entry, ids: Sequence[str], seen: int, latest: int, *, faithful: bool = False) -> int:
         """Items are deleted, and what was said of them goes; returns how many pairs of feedback that were."""
         forgotten = 0
         with self._database.writing() as connection:
             for block in blocks(ids):
                 of = ERASED.c.collection == entry.collection
                 connection.execute(
-                    ERASED.update().where(of, ERASED.c.lineage == entry.lineage, ERASED.c.id.in_(block)).values(done=1)
+                    ERASED.update()
+                    .where(of, ERASED.c.lineage == entry.lineage, ERASED.c.id.in_(block))
+                    .values(done=DONE)
                 )
                 forgotten += connection.execute(
                     FEEDBACK.delete().where(
@@ -65,7 +74,7 @@ class Remembered:
                 known = self._denied(connection, entry, hashes)
                 of_gallery = {"collection": entry.collection}
                 insert(connection, DENIED, [of_gallery | {"hash": hash} for hash in sorted(hashes - known)])
-            progress(connection, entry, seen, latest)
+            progress(connection, entry, seen, latest, faithful=faithful)
         return forgotten
 
     def purge_list(self, entry: Entry) -> tuple[Erased, ...]:
@@ -73,7 +82,7 @@ class Remembered:
         with self._database.reading() as connection:
             rows = connection.execute(
                 sa.select(ERASED.c.id, ERASED.c.lineage, ERASED.c.up_to_key).where(
-                    ERASED.c.collection == entry.collection, ERASED.c.done == 1
+                    ERASED.c.collection == entry.collection, ERASED.c.done == DONE
                 )
             )
             return tuple(Erased(*row) for row in rows)
@@ -174,6 +183,20 @@ class Remembered:
             where = (DENIED.c.collection == entry.collection) & DENIED.c.hash.in_(block)
             found.update(bytes(hash) for hash in connection.scalars(sa.select(DENIED.c.hash).where(where)))
         return found
+
+
+def remember(
+    connection: sa.Connection,
+    entry: Entry,
+    feedback: Iterable[Feedback],
+    erased: Iterable[Erased],
+    denied: Iterable[bytes],
+) -> None:
+    """All at once, of a gallery of which nothing is remembered."""
+    of = {"collection": entry.collection}
+    insert(connection, ERASED, [of | pair._asdict() | {"done": DONE} for pair in erased])
+    insert(connection, DENIED, [of | {"hash": hash} for hash in denied])
+    insert(connection, FEEDBACK, feedback_rows(entry, feedback))
 
 
 def feedback_rows(entry: Entry, feedback: Iterable[Feedback]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from service.gallery.embedded import snapshots
 from service.gallery.embedded.crops import CropStore
 from service.gallery.embedded.truth import Truth
-from service.gallery.errors import NoSuchSnapshotError, UnavailableError
+from service.gallery.errors import UnavailableError
 from service.gallery.milvus import gallery_file, schema
 from service.gallery.milvus.entry import Entry
 from service.gallery.milvus.gallery_file import GalleryFile
@@ -83,25 +83,15 @@ class Safekeeping:
         try:
             with _hidden(self._crops_directory) as work:
                 snapshots.restore_into(source, work, name=None if to == original else to)
-                kept = gallery_file.read(work / DATABASE)
-                schema.make(self._server, collection, kept.settings)
-                seen = 1
-                for block in gallery_file.items(work / DATABASE):
-                    seen = self._server.upsert(collection, [entity(one) for one in block])
+                with gallery_file.reading(work / DATABASE) as file:
+                    kept = file.kept()
+                    schema.make(self._server, collection, kept.settings)
+                    seen = 1
+                    for block in file.items():
+                        seen = self._server.upsert(collection, [entity(one) for one in block])
                 if (work / CROPS).is_dir():
                     (work / CROPS).rename(self._crops_directory / collection)
-            entry = Entry(
-                to,
-                collection,
-                kept.settings,
-                kept.created_at,
-                kept.identity,
-                kept.secret,
-                kept.change,
-                kept.latest,
-                kept.next_key,
-                seen,
-            )
+            entry = kept.entry(to, collection, seen)
             gone = self._registry.publish(
                 entry, replace=replace, feedback=kept.feedback, erased=kept.erased, denied=kept.denied
             )
@@ -169,14 +159,7 @@ class Safekeeping:
         return {one["crop"] for one in scan_all(self._server, entry, "has_crop == true", ("key", "crop"))}
 
     def _path(self, snapshot: str | Path) -> Path:
-        """A snapshot of the directory by its name, or any by its path."""
-        path = self._snapshots_directory / snapshot if isinstance(snapshot, str) else snapshot
-        if isinstance(snapshot, str) and (snapshot in (".", "..") or "/" in snapshot):
-            raise NoSuchSnapshotError(f"a snapshot cannot be called {snapshot!r}: use a name that snapshots lists")
-        if not path.is_dir():
-            there = ", ".join(info.name for info in self.listing()) or "none"
-            raise NoSuchSnapshotError(f"there is no snapshot {str(snapshot)!r}; there are: {there}")
-        return path
+        return snapshots.find(self._snapshots_directory, snapshot)
 
 
 def _keep(file: GalleryFile, block: Sequence[Entity], crops: CropStore, pictures: CropStore) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from service.gallery.milvus.entry import Entry
 from service.gallery.milvus.expressions import everyone
 from service.gallery.milvus.server import MOST_ROWS, Entity, Server
@@ -46,3 +49,18 @@ def scan(
 def scan_all(server: Server, entry: Entry, expression: str, fields: Sequence[str]) -> Iterator[Entity]:
     for block in scan(server, entry, expression, fields):
         yield from block
+
+
+def all_keys(server: Server, entry: Entry) -> npt.NDArray[np.int64]:
+    """int64, ascending."""
+    blocks = [
+        np.fromiter((int(one["key"]) for one in block), np.int64, len(block))
+        for block in scan(server, entry, "", ("key",))
+    ]
+    return np.concatenate((np.zeros(0, np.int64), *blocks))
+
+
+def by_keys(server: Server, entry: Entry, keys: Sequence[int], fields: Sequence[str]) -> list[Entity]:
+    """Those of the items that are there, in order of key."""
+    found = server.query(entry.collection, f"key in [{', '.join(map(str, keys))}]", fields, entry.seen)
+    return sorted(found, key=lambda one: int(one["key"]))

@@ -48,8 +48,9 @@ FEEDBACK = sa.Table(
     sa.Column("said_at", sa.BigInteger, nullable=False),
     sa.Index("vantage_feedback_by_item", "collection", "item"),
 )
-# Deleted (not replaced) since the last compaction: what must go from snapshots. done is 0 while the deletion is under
-# way, and stays so if the process stops.
+# Deleted (not replaced) since the last compaction: what must go from snapshots. done is UNDER_WAY while the deletion is
+# so, and stays it if the process stops; or FAITHFULLY, under way where a copy stays one by it.
+UNDER_WAY, DONE, FAITHFULLY = 0, 1, 2
 ERASED = sa.Table(
     "vantage_erased",
     METADATA,
@@ -66,4 +67,21 @@ DENIED = sa.Table(
     sa.Column("collection", COLLECTION, primary_key=True),
     sa.Column("hash", sa.LargeBinary(32), primary_key=True),
 )
-OF_A_GALLERY = (FEEDBACK, ERASED, DENIED)
+# Collections that are copied from elsewhere, before they are galleries and afterwards. source, lineage: identity and
+# lineage of what is copied. source_change: its change at the newest copy that was begun; whole: whether that has ended
+# well. change: the gallery's own, if only copies, and purges of what had expired, have written to it. begun: when one
+# was last begun or gone on with, in seconds since 1970.
+COPIES = sa.Table(
+    "vantage_copies",
+    METADATA,
+    sa.Column("collection", COLLECTION, primary_key=True),
+    sa.Column("name", sa.String(64), nullable=False),
+    sa.Column("settings", sa.Text, nullable=False),
+    sa.Column("source", sa.String(32), nullable=False),
+    sa.Column("lineage", sa.String(32), nullable=False),
+    sa.Column("source_change", sa.BigInteger, nullable=False),
+    sa.Column("whole", sa.SmallInteger, nullable=False),
+    sa.Column("change", sa.BigInteger, nullable=False),
+    sa.Column("begun", sa.BigInteger, nullable=False),
+)
+OF_A_GALLERY = (FEEDBACK, ERASED, DENIED, COPIES)

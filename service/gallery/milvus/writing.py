@@ -94,7 +94,7 @@ class Writes:
     def _write(self, entry: Entry, share: Sequence[_Adding]) -> list[tuple[AddResult, ...]]:
         items = [item for one in share for item in one.items]
         time = entry.now
-        there = {found["id"]: written(found) for found in self._by_ids(entry, {item.id for item in items}, "vector")}
+        there = {found["id"]: written(found) for found in self.by_ids(entry, {item.id for item in items}, "vector")}
         plan = adding.Plan(
             entry,
             time,
@@ -112,7 +112,7 @@ class Writes:
                 self._crops(entry).put_all(list(plan.pictures.values()))
             seen = self._server.upsert(entry.collection, [entity(one) for one in plan.with_keys(first)])
             self._registry.wrote(entry, seen, time)
-            self._unlink(entry, orphans - plan.pictures.keys(), seen)
+            self.unlink(entry, orphans - plan.pictures.keys(), seen)
         return results
 
     # ---- deleting ----------------------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ class Writes:
             if asked is None:
                 assert filter is not None
                 return list(scan_all(self._server, entry, everyone(alive(at), meets(filter)), NAMED))
-            found = {one["id"]: one for one in self._by_ids(entry, asked, fields=NAMED)}
+            found = {one["id"]: one for one in self.by_ids(entry, asked, fields=NAMED)}
             return [found[id] for id in asked if id in found]
 
         if dry_run:
@@ -141,7 +141,7 @@ class Writes:
         else:
             with self.turn(entry) as entry:
                 found = named(entry)
-                removed = self._erase(entry, found)
+                removed = self.erase(entry, found)
         there = {one["id"] for one in found}
         return DeleteReceipt(
             gallery=entry.name,
@@ -158,20 +158,23 @@ class Writes:
             return 0
         with self.turn(entry) as entry:
             gone = list(scan_all(self._server, entry, f"expires_at <= {entry.now}", NAMED))
-            self._erase(entry, gone)
+            self.erase(entry, gone, faithful=True)
         return len(gone)
 
-    def _erase(self, entry: Entry, gone: Sequence[Entity]) -> dict[str, int]:
-        """Deletes entities that are there; returns how much went, by place."""
+    def erase(self, entry: Entry, gone: Sequence[Entity], *, faithful: bool = False) -> dict[str, int]:
+        """Deletes entities, with the fields of NAMED, that are there; returns how much went, by place. In turn.
+
+        faithful: if the gallery is a copy of another, it stays one.
+        """
         ids = [one["id"] for one in gone]
         crops = feedback = 0
         if gone:
-            self._remembered.about_to_erase(entry, [(one["id"], int(one["key"])) for one in gone])
+            self._remembered.about_to_erase(entry, [(one["id"], int(one["key"])) for one in gone], faithful=faithful)
             seen = entry.seen
             for block in in_blocks(ids, IDS_AT_ONCE):
                 seen = self._server.delete(entry.collection, one_of("id", block))
-            feedback = self._remembered.erased(entry, ids, seen, entry.latest)
-            crops = self._unlink(entry, {one["crop"] for one in gone if one["has_crop"]}, seen)
+            feedback = self._remembered.erased(entry, ids, seen, entry.latest, faithful=faithful)
+            crops = self.unlink(entry, {one["crop"] for one in gone if one["has_crop"]}, seen)
         return {"database": len(ids), "index": len(ids), "graph": len(ids), "crops": crops, "feedback": feedback}
 
     # ---- feedback ----------------------------------------------------------------------------------------------------
@@ -179,7 +182,7 @@ class Writes:
     def add_feedback(self, entry: Entry, feedback: Sequence[Feedback]) -> None:
         named = {pair.item for pair in feedback} | {pair.probe_item for pair in feedback if pair.probe_item is not None}
         with self.turn(entry) as entry:
-            there = {one["id"] for one in self._by_ids(entry, named, fields=("id",))}
+            there = {one["id"] for one in self.by_ids(entry, named, fields=("id",))}
             for id in sorted(named - there):
                 raise NoSuchItemError(f"there is no item {id!r} in gallery {entry.name!r}")
             self._remembered.put_feedback(entry, feedback)
@@ -203,6 +206,7 @@ class Writes:
         seen = (
             self._server.time()
         )  # nobody has acknowledged what it wrote, so the newest state there is has to be asked
+        faithful = self._remembered.unfinished_faithfully(entry)
         newest = {id for id, _ in unfinished}
         left = {
             one["id"]
@@ -212,9 +216,9 @@ class Writes:
         if left:
             self._remembered.not_erased(entry, sorted(left))
         if newest - left:
-            self._remembered.erased(entry, sorted(newest - left), seen, entry.latest)
+            self._remembered.erased(entry, sorted(newest - left), seen, entry.latest, faithful=faithful)
 
-    def _by_ids(
+    def by_ids(
         self, entry: Entry, ids: Sequence[str] | set[str], *more: str, fields: Sequence[str] = DESCRIBING
     ) -> list[Entity]:
         return [
@@ -240,7 +244,7 @@ class Writes:
                 )
         return found
 
-    def _unlink(self, entry: Entry, crops: set[str], seen: int) -> int:
+    def unlink(self, entry: Entry, crops: set[str], seen: int) -> int:
         """Removes pictures that no item names any more; returns how many that were."""
         orphans = sorted(crops - self._kept(entry, crops, seen)) if crops else []
         for crop in orphans:

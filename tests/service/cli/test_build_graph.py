@@ -46,7 +46,7 @@ def test_a_signal_stops_it_between_two_blocks_and_the_same_command_goes_on(vanta
     with monkeypatch.context() as patch:
         patch.setattr("retrieval.rerank.generation.LISTED", 3)
         patch.setattr(
-            "service.cli.build_graph.block_progress",
+            "service.cli.build_graph.stage_progress",
             lambda: nullcontext(lambda *_: os.kill(os.getpid(), signal.SIGTERM)),
         )
         code, out, err = vantage("gallery", "build-graph", "g")

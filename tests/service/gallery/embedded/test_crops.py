@@ -167,6 +167,13 @@ def test_crops_are_linked_where_they_can_be_and_copied_where_not(
     store.put(b"one")
     other = CropStore(tmp_path / "other")
     assert store.link_into(other, {sha256(b"one"), sha256(b"gone")}) == 3
+    for left in (None, b"o"):  # as it is, or as a stop left it
+        if left is not None:
+            target = next(path for path in other.path.rglob("*") if path.is_file())
+            target.unlink()
+            target.write_bytes(left)
+        assert store.link_into(other, {sha256(b"one")}) == 3
+        assert other.get(sha256(b"one")) == b"one"
     store.remove(sha256(b"one"))
     assert other.get(sha256(b"one")) == b"one"
     assert other.hashes() == {sha256(b"one")}

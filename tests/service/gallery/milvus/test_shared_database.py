@@ -12,6 +12,7 @@ import pytest
 
 from service.gallery import ExistsError, Feedback, GallerySettings, NoSuchGalleryError, UnavailableError
 from service.gallery.embedded.truth import Erased
+from service.gallery.milvus.copies import Copies, Copy
 from service.gallery.milvus.entry import Entry, made_now
 from service.gallery.milvus.registry import Registry
 from service.gallery.milvus.remembered import Remembered
@@ -204,6 +205,48 @@ def test_the_last_word_counts_and_goes_with_the_item(
     assert registry.entry("g").change == 5
     registry.withdraw("g")
     assert (other.pending_purge(entry), other.all_denied(entry), other.feedback(entry)) == (0, [], ())
+
+
+def test_a_copy_is_one_until_something_else_is_written_and_forgotten_with_its_gallery(
+    registry: Registry, open_database: Opener, settings: GallerySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies, remembered = Copies(open_database()), Remembered(open_database())
+    begun = Copy(registry.reserve(), "g", settings, "s" * 32, "l" * 32, 7, True, 7)
+    copies.begin(begun)
+    monkeypatch.setattr("service.gallery.milvus.registry.FORGOTTEN", -10.0)
+    assert copies.unpublished("g") == replace(begun, whole=False)
+    assert (registry.names(), registry.forgotten()) == ((), [])
+    copies.whole(begun.collection)
+    registry.publish(replace(made_now("g", begun.collection, settings), change=7))
+    assert (copies.unpublished("g"), copies.of(begun.collection)) == (None, begun)
+    monkeypatch.setattr("service.gallery.milvus.registry.COPY_FORGOTTEN", -10.0)
+    assert registry.forgotten() == []
+    entry = registry.entry("g")
+    registry.wrote(entry, 2, 2, faithful=True)
+    remembered.about_to_erase(entry, [("x", 4)], faithful=True)
+    assert remembered.unfinished_faithfully(entry)
+    remembered.erased(entry, ["x"], 3, 3, faithful=True)
+    copy, entry = copies.of(begun.collection), registry.entry("g")
+    assert copy is not None
+    assert copy.change == entry.change == 9
+    said = Feedback(item="y", verdict="same", probe_name="n")
+    copies.settle(entry, 30, 5, 12, [said], [Erased("z", "elsewhere", 3)], [b"hash"])
+    copy, entry = copies.of(begun.collection), registry.entry("g")
+    assert copy is not None
+    assert (copy.change, entry.change, entry.latest, entry.next_key) == (30, 30, 5, 12)
+    assert remembered.purge_list(entry) == (Erased("z", "elsewhere", 3),)
+    assert (remembered.feedback(entry), remembered.all_denied(entry)) == ((said,), [b"hash"])
+    remembered.about_to_erase(entry, [("y", 5)])
+    assert not remembered.unfinished_faithfully(entry)
+    remembered.erased(entry, ["y"], 6, 6)
+    copy = copies.of(begun.collection)
+    assert copy is not None
+    assert (copy.change, registry.entry("g").change) == (30, 31)
+    registry.withdraw("g")
+    assert copies.of(begun.collection) is None
+    registry.give_up(copies.begin(replace(begun, collection=registry.reserve())).collection)
+    assert copies.unpublished("g") is None
+    assert len(registry.forgotten()) == 2
 
 
 def run(*works: Callable[[], None]) -> None:
