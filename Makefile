@@ -43,7 +43,7 @@ crash: $(INSTALLED)
 
 # The server comes from the package registry into an environment of its own; it wants an old setuptools.
 test-milvus: $(INSTALLED) $(MILVUS_SERVER)
-	@$(VENV)/bin/python tests/with_milvus.py .venv-milvus/bin/milvus-server $(RUN) pytest -q tests/service/gallery -k milvus $(ARGS)
+	@$(VENV)/bin/python tests/with_milvus.py .venv-milvus/bin/milvus-server $(RUN) pytest -q tests/service/gallery tests/service/cli/test_copy.py -k "milvus or copy" $(ARGS)
 
 # One after the other: Ray starts a process a worker, and gives up on a machine that is too busy to start them.
 test-ray: $(INSTALLED)
