@@ -222,6 +222,7 @@ class Copying:
                 f"rename NEW {entry.name} --replace`"
             ) from error
         with self._turn(entry):
+            self._crops(entry).sweep(pictures)  # those whose items went when a copy was stopped
             self._copies.whole(entry.collection)
         return _told(entry, source, verified, brought, verified=verified, pictures=len(pictures))
 
