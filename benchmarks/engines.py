@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def measure(count: int, index: str, uri: str, probes: int, folder: Path) -> None
         snapshots_directory=folder / "snapshots",
         deadline=600.0,
     )
-    memory, disk = server_use()
+    memory, disk = server_use(uri)
     there = timed(lambda: fill(milvus, gallery, settings.model_copy(update={"index": index})))
     table.add_row("filled, items a second", *pair(count / seconds, count / there, "{:,.0f}"))
     embedded = EmbeddedEngine.open(folder / "embedded")
@@ -90,7 +91,7 @@ def measure(count: int, index: str, uri: str, probes: int, folder: Path) -> None
     table.add_row("index on Milvus, s", "-", f"{sealing:,.1f}", "")
     own = sum(file.stat().st_size for file in (folder / "embedded").rglob("*") if file.is_file())
     held = embedded.info("g").index
-    after = server_use()
+    after = server_use(uri)
     table.add_row("memory, bytes an item", *pair(held.memory_bytes / count, (after[0] - memory) / count, "{:,.0f}"))
     table.add_row("disk, bytes an item", *pair(own / count, (after[1] - disk) / count, "{:,.0f}"))
     graph = sum(file.stat().st_size for file in (folder / "crops").rglob("*") if file.is_file())
@@ -177,19 +178,24 @@ def seal(milvus: MilvusEngine, uri: str) -> None:
     milvus.count("g")
 
 
-def server_use() -> tuple[int, int]:
-    """Bytes in memory and on disk of the Milvus server of this machine; 0 where there is none."""
+def server_use(uri: str) -> tuple[int, int]:
+    """Bytes in memory and on disk of the `milvus-server` that this machine runs there; 0 where it runs none."""
+    port = f"--proxy-port={uri.rpartition(':')[2]}"
     memory = disk = 0
+    groups: dict[int, list[str]] = {}
     for process in Path("/proc").glob("[0-9]*"):
-        try:
+        with suppress(OSError):  # it has ended
+            groups.setdefault(os.getpgid(int(process.name)), []).append(process.name)
             command = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            status = (process / "status").read_text()
-        except OSError:
-            continue  # it has ended
-        if "milvus" in Path(command[0]).name or any("milvus-server" in word for word in command[:2]):
-            memory += next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS"))
-            for folder in (word.partition("=")[2] for word in command if word.startswith("--data=")):
-                disk += sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+            if port in command:
+                group = os.getpgid(int(process.name))
+                folder = next(word.partition("=")[2] for word in command if word.startswith("--data="))
+                disk = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+    if disk:
+        for name in groups[group]:  # the program that was started, and the server that it starts
+            with suppress(OSError):
+                lines = Path(f"/proc/{name}/status").read_text().splitlines()
+                memory += next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS")), 0)
     return memory, disk
 
 
