@@ -134,6 +134,7 @@ def ray_cluster() -> Iterator[None]:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_worker_niceness", "0")
         patch.delenv("RAY_ADDRESS", raising=False)
+        patch.delenv("VANTAGE_TEST_RAY")  # no setting of the commands', which refuse what they do not know
         import ray
 
         # Names of sockets are at most 107 bytes, and Ray adds some 60 of them: a folder of pytest's would be too deep.

@@ -7,7 +7,9 @@ from service.on_ray.cluster import open_cluster
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's, about itself
-    import ray.data  # noqa: F401
+    import ray.data
+
+    ray.data.DataContext.get_current()  # made once in a process, and it warns of its own defaults
 
 logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # it prints what only its programmers understand
 
