@@ -168,7 +168,7 @@ def seal(milvus: MilvusEngine, uri: str) -> None:
     until = time.monotonic() + 3600
     while time.monotonic() < until:
         facts = client.describe_index(collection, "vector")
-        if int(facts.get("pending_index_rows", 0)) == 0 and int(facts.get("indexed_rows", 0)):
+        if 0 < int(facts["total_rows"]) <= int(facts["indexed_rows"]):  # merged segments may wait for theirs
             break
         time.sleep(0.5)
     client.release_collection(collection)  # loaded again, it has the indexed segments alone
