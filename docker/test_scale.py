@@ -114,10 +114,10 @@ class Tried:
 
     def shares_keys(self) -> str:
         self.inside("replica-1", "vantage", "key", "create", "--name", "second", "--scope", "search")
-        listed = self.inside("replica-2", "vantage", "key", "list")
-        if "second" not in listed:
+        listed = json.loads(self.inside("replica-2", "vantage", "key", "list", "--json"))
+        if [key["name"] for key in listed] != ["second"]:
             raise FailedError(f"a key that replica-1 made is not known to replica-2: {listed}")
-        key = next(line.split()[0] for line in listed.splitlines() if "second" in line)
+        key = listed[0]["id"]
         self.inside("replica-2", "vantage", "key", "revoke", key)
         return "a key that one made the other knows, and takes back"
 
