@@ -185,8 +185,6 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
 
     yield opened
     for context in browser.contexts:
-        for page in context.pages:  # a picture that a route is passing on is not waited for, and its end is no fault
-            page.unroute_all(behavior="ignoreErrors")
         context.close()
     assert not faults, "\n".join(faults)
 
