@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from _crowd import crowd
+from gallery import CROPS_OF_ONE, DIMENSION, items_of
 from pymilvus import MilvusClient
 from rich.console import Console
 from rich.table import Table
@@ -36,19 +37,9 @@ from service.gallery import Filter, GalleryEngine, GallerySettings, NewItem, Pro
 from service.gallery.embedded import EmbeddedEngine, Sizes
 from service.gallery.milvus import MilvusEngine
 
-DIMENSION = 512
-CROPS_OF_ONE = 12
 AT_ONCE = 2_000
 Vectors = npt.NDArray[np.float32]
 console = Console(width=130)
-
-
-def items_of(vectors: Vectors, first: int) -> list[NewItem]:
-    """Each of a camera out of ten and of a floor out of a hundred."""
-    return [
-        NewItem(id=f"crop-{number:08}", vector=row, camera=f"c{number % 10}", metadata={"floor": number % 100})
-        for number, row in enumerate(vectors, first)
-    ]
 
 
 def timed(work: Callable[[], object]) -> float:
