@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -17,14 +18,16 @@ LARGEST_DIMENSION = 32_768
 MOST_MARKS = 2_048  # more scalar values than 8 KiB of metadata can have at their top
 MARK_LENGTH = 32
 NEAR_LENGTH = 65_535
+STEPS, MOST_STEPS = 1_024, 32_768  # items that a search through a graph keeps in view; what Milvus allows
+CELLS, PROBED = 1_024, 256  # cells that vectors are sorted into; how many a search looks into
 # Exact kinds read every vector, as `auto` does too: which size calls for an index is decided when a gallery is made.
 INDEXES: Mapping[IndexKind, tuple[str, dict[str, int]]] = {
     "auto": ("FLAT", {}),
     "flat": ("FLAT", {}),
     "half": ("FLAT", {}),
     "gpu": ("FLAT", {}),
-    "signs": ("IVF_FLAT", {"nlist": 1024}),
-    "ivf": ("IVF_FLAT", {"nlist": 1024}),
+    "signs": ("IVF_FLAT", {"nlist": CELLS}),
+    "ivf": ("IVF_FLAT", {"nlist": CELLS}),
     "hnsw": ("HNSW", {"M": 16, "efConstruction": 200}),
 }
 SCALARS = {
@@ -67,20 +70,25 @@ def drop(server: Server, collection: str) -> None:
     server.change(lambda client: client.drop_collection(collection, timeout=SETTING_UP))
 
 
-def search_parameters(settings: GallerySettings, limit: int, exact: bool) -> dict[str, int]:
-    """How an index is to be asked for the `limit` nearest."""
-    kind, parameters = INDEXES[settings.index]
+def search_parameters(settings: GallerySettings, limit: int, exact: bool, share: float = 1.0) -> dict[str, int]:
+    """How an index is to be asked for the `limit` nearest, of those that a filter leaves: this share of all.
+
+    What a filter leaves out is met and passed over, so that with the effort of a plain search little would be found:
+    at a tenth left, about half of the nearest.
+    """
+    kind, _ = INDEXES[settings.index]
     if kind == "HNSW":
-        return {"ef": min(max(2 * limit, 128), 32_768)}
+        return {"ef": min(math.ceil(max(2 * limit, STEPS) / share), MOST_STEPS)}
     if kind == "IVF_FLAT":
-        return {"nprobe": parameters["nlist"] if exact else 64}
+        return {"nprobe": CELLS if exact else min(math.ceil(PROBED / share), CELLS)}
     return {}
 
 
-def is_exact(settings: GallerySettings, exact: bool) -> bool:
-    """Whether a search reads every vector: always without an index, on demand with cells, never with a graph."""
+def is_exact(settings: GallerySettings, exact: bool, share: float = 1.0) -> bool:
+    """Whether a search compares all of those that a filter leaves, this share of all: always without an index; with
+    cells on demand, and where so few are left that all cells are looked at; never with a graph."""
     kind, _ = INDEXES[settings.index]
-    return kind == "FLAT" or (kind == "IVF_FLAT" and exact)
+    return kind == "FLAT" or (kind == "IVF_FLAT" and search_parameters(settings, 1, exact, share)["nprobe"] == CELLS)
 
 
 def kind_told(settings: GallerySettings) -> Literal["flat", "ivf", "hnsw"]:

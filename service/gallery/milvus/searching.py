@@ -25,7 +25,7 @@ from service.gallery.milvus.server import MOST_ROWS, Entity, Server
 from service.gallery.searching import Answer, Explanation, Hit, Probe, Reranking, Search
 from service.gallery.settings import RerankMode
 
-FEW = 4096  # allowed items that are compared one and all, rather than sought in an approximate index
+FEW = 256  # allowed items that are all read and compared here, rather than sought in an approximate index
 LOCAL = 300  # how many of the nearest local re-ranking looks at
 AROUND = 400  # ... and online re-ranking, which knows of their neighbours besides
 ATTEMPTS = 8  # at a search whose items were replaced or deleted while they were looked at
@@ -302,13 +302,13 @@ class Searcher:
     ) -> tuple[Found, bool]:
         """The nearest that meet an expression, and whether there are no more than these."""
         entry = self._entry
-        exact = schema.is_exact(entry.settings, search.exact)
-        if not exact and allowed is not None and allowed <= FEW:
+        share = self._share(allowed)
+        if allowed is not None and allowed <= FEW and not schema.is_exact(entry.settings, search.exact, share):
             everybody = list(scan_all(self._server, entry, expression, (*fields, "vector")))
             found = Found.of(everybody, target.vector)
             return found.take(range(min(top, len(found)))), len(found) <= top
         limit = min(top + 1, MOST_ROWS)
-        parameters = schema.search_parameters(entry.settings, limit, search.exact)
+        parameters = schema.search_parameters(entry.settings, limit, search.exact, share)
         for _ in range(ATTEMPTS):
             rows = self._with_vectors(
                 self._server.search(entry.collection, target.vector, expression, fields, parameters, entry.seen, limit)
@@ -333,7 +333,12 @@ class Searcher:
         return joined if len(joined) == len(rows) else None
 
     def _compared_all(self, search: Search, allowed: int | None) -> bool:
-        return schema.is_exact(self._entry.settings, search.exact) or (allowed is not None and allowed <= FEW)
+        few = allowed is not None and allowed <= FEW
+        return few or schema.is_exact(self._entry.settings, search.exact, self._share(allowed))
+
+    def _share(self, allowed: int | None) -> float:
+        """Which share of the gallery's items may be found, at the least: of what was ever added."""
+        return 1.0 if allowed is None else max(allowed, 1) / max(self._entry.next_key - 1, allowed, 1)
 
     # ---- choosing and telling ----------------------------------------------------------------------------------------
 
