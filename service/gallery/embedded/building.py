@@ -16,6 +16,7 @@ from service.gallery.embedded.holdings import Holdings, Vectors
 from service.gallery.embedded.sizes import Sizes
 from service.gallery.embedded.steps import reached
 from service.gallery.embedded.writer import Writer
+from service.gallery.reports import GraphState
 from service.gallery.settings import GallerySettings
 
 MOST_HOLES = 0.3  # share of removed items that an approximate index may drag along
@@ -106,6 +107,27 @@ class Builder:
             except RuntimeError as error:  # faiss': the GPU is full, or has failed
                 log.warning("gallery %s: its graph is made on the processor, the GPU failed: %s", self._name, error)
         return ReciprocalGraph.build(vectors, keys, settings, threads=threads, device="cpu", progress=self._advanced)
+
+    def graph_state(self) -> GraphState:
+        held = self._holdings.now
+        if held.graph is not None:
+            return "ready"
+        if self._settings.rerank == "off":
+            return "off"
+        return "building" if self._sizes.graph(self._settings, len(held.table)) else "too large"
+
+    def why_no_graph(self) -> str:
+        """In words, for an answer that went without; empty where there is one."""
+        done = self.progress
+        return {
+            "ready": "",
+            "building": "the graph of the whole gallery is being made"
+            + ("" if done is None else f" ({done:.0%})")
+            + "; ask again later",
+            "off": "this gallery keeps no graph of its neighbours",
+            "too large": f"no graph is made by itself of more than {self._sizes.graph_up_to} items; with the service "
+            "stopped, vantage gallery build-graph makes one",
+        }[self.graph_state()]
 
     def wait(self) -> None:
         """Until nothing is being made."""

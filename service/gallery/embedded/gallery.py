@@ -5,27 +5,28 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from retrieval import ExactIndex, ReciprocalGraph, RetrievalError
-from retrieval.approximate import ApproximateIndex
+from retrieval import ExactIndex, RetrievalError
 from retrieval.gpu_search import Device
 from retrieval.rerank.graph_directory import Mapper
+from service.gallery.cursors import key_before
 from service.gallery.embedded import derived
-from service.gallery.embedded.building import Builder, works_here
+from service.gallery.embedded.building import Builder
 from service.gallery.embedded.bulk_graph import make_graph
 from service.gallery.embedded.columns import Columns, Keys, View
 from service.gallery.embedded.crops import CropStore
 from service.gallery.embedded.filtering import Mask, allowed
-from service.gallery.embedded.holdings import Held, Holdings, difference
+from service.gallery.embedded.holdings import Held, Holdings
 from service.gallery.embedded.moment import OutdatedError
+from service.gallery.embedded.refreshing import Refresher
 from service.gallery.embedded.rows import microseconds
 from service.gallery.embedded.searcher import Searcher, no_such_item
 from service.gallery.embedded.sizes import Kind, Sizes
+from service.gallery.embedded.starting import held_at_start
 from service.gallery.embedded.steps import reached
 from service.gallery.embedded.summarising import summarise
 from service.gallery.embedded.superseded import Superseded
@@ -34,17 +35,16 @@ from service.gallery.embedded.truth import Truth
 from service.gallery.embedded.upkeep import Chore, Upkeep
 from service.gallery.embedded.writer import Writer
 from service.gallery.engine import OnConflict, Progress
-from service.gallery.errors import BadItemError, CorruptError, GalleryError, NoSuchItemError, UnavailableError
+from service.gallery.errors import BadItemError, CorruptError, GalleryError, UnavailableError
 from service.gallery.filters import Filter
 from service.gallery.items import Item, NewItem, check_id
+from service.gallery.pictures import crop_hash
 from service.gallery.reports import (
     AddResult,
     DeleteReceipt,
-    Finding,
     GalleryInfo,
     GallerySummary,
     GraphBuilt,
-    GraphState,
     IndexInfo,
     Page,
 )
@@ -54,17 +54,11 @@ DATABASE = "gallery.sqlite"
 CROPS = "crops"
 DERIVED = "derived"
 BULK = "graph"  # where `build_graph` works, until what it has made is among the derived files
-REPLAYED = 0.2  # share of the items that may have changed since the derived files for these to be worth mending
-SLICE = 32  # stale neighbour lists made anew in one go, at least, while writes wait
-SLICE_SECONDS = 0.1  # which may take so long
-QUIET = 0.5  # seconds without a write after which upkeep may hold the writing thread
-LONGEST_STALE = 60.0  # ... and without such a pause it does so after this many
 SETTLED = 2.0
 UNSAVED = 2_000  # changed items after which the derived files are written again, in a quiet moment
 ATTEMPTS = 4
 PATIENCE = 5.0  # seconds a search waits for a commit that took items from under it to be taken up
 Result = TypeVar("Result")
-Saved = TypeVar("Saved", ReciprocalGraph, ApproximateIndex)
 log = logging.getLogger(__name__)
 
 
@@ -84,12 +78,11 @@ class EmbeddedGallery:
             self._taken_up_change = self.truth.change
             self._progress = threading.Condition()
             self.safekeeping = threading.Lock()  # no snapshot is taken between what is compacted here and there
-            self._unsaved = 0
-            self._slice, self._refreshed = SLICE, time.monotonic()
             self._superseded = Superseded()
             self._columns = Columns(self.truth.rows())
-            self.problems: tuple[Finding, ...] = ()
-            self._holdings = Holdings(self._load())
+            start = held_at_start(name, path / DERIVED, self.truth, self.settings, sizes, self._columns.view.keys)
+            self.problems, self._unsaved = start.problems, start.unsaved
+            self._holdings = Holdings(start.held)
             self._writer = Writer(name, self.truth, self._take_up)
             self._builder = Builder(name, self.settings, sizes, self._holdings, self._writer)
         except BaseException:
@@ -102,7 +95,7 @@ class EmbeddedGallery:
             [
                 Chore("purging expired items", 30.0, lambda: self.purge_expired() < 0),
                 Chore("building", 0.0, self._build),
-                Chore("refreshing neighbour lists", 0.0, self._refresh),
+                Chore("refreshing neighbour lists", 0.0, Refresher(self._holdings, self._writer).refresh),
                 Chore("saving what is derived", 1.0, self._save_if_due),
             ],
         )
@@ -217,7 +210,7 @@ class EmbeddedGallery:
             held,
             view,
             microseconds(self._now()),
-            self._why_no_graph(),
+            self._builder.why_no_graph(),
             strict=strict,
         )
 
@@ -239,17 +232,12 @@ class EmbeddedGallery:
                 item = there
 
     def _crop_of(self, item: Item) -> bytes:
-        if not item.has_crop or item.crop_sha256 is None:
-            reason = (
-                "it was added without its picture" if self.settings.store_crops else "this gallery keeps no pictures"
-            )
-            raise NoSuchItemError(f"there is no picture of item {item.id!r} in gallery {self.name!r}: {reason}")
-        return self.crops.get(item.crop_sha256)
+        return self.crops.get(crop_hash(self.name, self.settings, item))
 
     def page(self, filter: Filter, cursor: str | None, limit: int, vectors: bool) -> Page:
         if limit < 1:
             raise BadItemError(f"limit is {limit}: ask for at least 1 item")
-        after = _after(cursor)
+        after = key_before(cursor)
 
         def ask(strict: bool) -> Page:
             keys = self._keys(filter, self._now(), strict)
@@ -288,7 +276,7 @@ class EmbeddedGallery:
                 wanted=self._sizes.kind(self.settings, len(held.table), kind),
                 recall=None if index is None else index.recall,
                 parameters={} if index is None else dict(index.parameters),
-                graph=self._graph_state(),
+                graph=self._builder.graph_state(),
                 stale=0 if graph is None else graph.stale,
                 progress=self._builder.progress,
                 memory_bytes=held.nbytes,
@@ -392,58 +380,6 @@ class EmbeddedGallery:
         mask = allowed(view, filter, microseconds(at), self.truth.keys_with_metadata, strict=strict)
         return view, view.alive if mask is None else mask
 
-    def _load(self) -> Held:
-        """What can be believed of the derived files, brought up to the truth; or its vectors alone."""
-        loaded = derived.load(self.path / DERIVED, self.truth.lineage, self.settings)
-        problems = list(loaded.problems)
-        wanted = self._columns.view.keys
-        graph = self._believed(loaded.graph, wanted, problems)
-        approximate = self._believed(loaded.approximate, wanted, problems)
-        for problem in problems:
-            log.warning("gallery %s: %s; it is made again from the database", self.name, problem)
-        self.problems = tuple(derived.finding(problem) for problem in problems)
-        if loaded.manifest is not None and loaded.manifest.change > self.truth.change:
-            graph = approximate = None
-            self.problems += (derived.older_database(loaded.manifest, self.truth.change),)
-            log.error("gallery %s: %s: %s", self.name, self.problems[-1].problem, self.problems[-1].remedy)
-        may_be_made = self._sizes.graph(self.settings, len(wanted))
-        if graph is None and len(wanted) <= self._sizes.at_once_up_to and may_be_made:
-            graph = ReciprocalGraph.build(self.truth.vectors(), wanted, self.settings.reranking, device="cpu")
-        keeps_graph = loaded.manifest is not None and loaded.manifest.keeps_graph
-        if graph is None and (keeps_graph or problems) and self.settings.rerank != "off" and not may_be_made:
-            log.warning(
-                "gallery %s: no graph of so many items (%d) is made by itself: if it is to have one again, stop the "
-                "service and run vantage gallery build-graph",
-                self.name,
-                len(wanted),
-            )
-        alone = graph is None and approximate is None
-        plain = ExactIndex.build(self.truth.vectors(), wanted) if alone else None
-        return Held(graph, approximate, plain, keeps_graph)
-
-    def _believed(self, index: Saved | None, wanted: Keys, problems: list[str]) -> Saved | None:
-        """The index with the changes since, where these are few and it holds the vectors of this gallery."""
-        if index is None:
-            return None
-        if isinstance(index, ApproximateIndex):
-            works_here(index.kind)
-        missing, gone = difference(index.keys, wanted)
-        if len(missing) + len(gone) > max(REPLAYED * len(wanted), self._sizes.at_once_up_to):
-            return None
-        try:
-            if len(gone):
-                index.remove(gone)
-            if not derived.of_the_same_vectors(index, self.truth.vectors):
-                problems.append("a saved graph or index holds other vectors than the database")
-                return None
-            if len(missing):
-                index.add(missing, self.truth.vectors(missing.tolist()))
-        except RetrievalError as error:
-            problems.append(str(error))
-            return None
-        self._unsaved += len(missing) + len(gone)
-        return index
-
     def _take_up(self, transaction: Transaction) -> None:
         """After a commit: makes it searchable, then lets go of crops that nobody names any more."""
         try:
@@ -474,45 +410,9 @@ class EmbeddedGallery:
         with self._progress:
             self._progress.wait_for(lambda: self._taken_up_change >= self.truth.change, PATIENCE)
 
-    def _why_no_graph(self) -> str:
-        done = self._builder.progress
-        return {
-            "ready": "",
-            "building": "the graph of the whole gallery is being made"
-            + ("" if done is None else f" ({done:.0%})")
-            + "; ask again later",
-            "off": "this gallery keeps no graph of its neighbours",
-            "too large": f"no graph is made by itself of more than {self._sizes.graph_up_to} items; with the service "
-            "stopped, vantage gallery build-graph makes one",
-        }[self._graph_state()]
-
-    def _graph_state(self) -> GraphState:
-        held = self._holdings.now
-        if held.graph is not None:
-            return "ready"
-        if self.settings.rerank == "off":
-            return "off"
-        return "building" if self._sizes.graph(self.settings, len(held.table)) else "too large"
-
     def _build(self) -> bool:
         self._builder.start()
         return False
-
-    def _refresh(self) -> bool:
-        graph = self._holdings.now.graph
-        if graph is None or not graph.stale:
-            return False
-        # In the middle of many writes, what is made anew is stale again with the next.
-        if self._writer.idle_seconds < QUIET and time.monotonic() - self._refreshed < LONGEST_STALE:
-            return False
-        began = time.monotonic()
-        left = self._writer.alone(lambda: graph.refresh(self._slice))
-        taken = time.monotonic() - began  # a slice costs a walk along all items besides, so small ones do not pay
-        self._slice = max(SLICE, self._slice // 2 if taken > 2 * SLICE_SECONDS else self._slice)
-        self._slice *= 2 if taken < SLICE_SECONDS else 1
-        if not left:
-            self._refreshed = time.monotonic()
-        return left > 0
 
     def _save_if_due(self) -> bool:
         due = self._unsaved >= max(UNSAVED, len(self._columns) // 5)
@@ -533,12 +433,3 @@ class EmbeddedGallery:
         if (self.path / BULK).exists():
             places.append("the graph that vantage gallery build-graph has begun")
         return (*places, "snapshots made before")
-
-
-def _after(cursor: str | None) -> int:
-    """The key after which a page starts. A cursor is the last key of the page before."""
-    if cursor is None:
-        return -1
-    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
-        raise BadItemError(f"cursor is {cursor!r}: use the one that the page before gave")
-    return int(cursor)

@@ -9,6 +9,7 @@ from typing import Self, TypeVar
 
 from retrieval.gpu_search import Device
 from retrieval.rerank.graph_directory import Mapper
+from service.gallery.cursors import key_before
 from service.gallery.embedded.columns import Columns
 from service.gallery.embedded.crops import CropStore
 from service.gallery.embedded.searcher import no_such_item
@@ -17,7 +18,6 @@ from service.gallery.engine import OnConflict, Progress
 from service.gallery.errors import (
     BadItemError,
     CorruptError,
-    NoSuchItemError,
     UnavailableError,
 )
 from service.gallery.filters import EVERYTHING, Filter
@@ -38,6 +38,7 @@ from service.gallery.milvus.server import DEADLINE, CollectionGoneError, Server
 from service.gallery.milvus.shared_database import SharedDatabase
 from service.gallery.milvus.turns import Turns
 from service.gallery.milvus.writing import Writes
+from service.gallery.pictures import crop_hash
 from service.gallery.reports import (
     AddResult,
     CompactReceipt,
@@ -196,15 +197,7 @@ class MilvusEngine:
 
     def crop(self, name: str, id: str) -> bytes:
         def work(entry: Entry) -> bytes:
-            item = self.get(name, id)
-            if not item.has_crop or item.crop_sha256 is None:
-                reason = (
-                    "it was added without its picture"
-                    if entry.settings.store_crops
-                    else "this gallery keeps no pictures"
-                )
-                raise NoSuchItemError(f"there is no picture of item {id!r} in gallery {name!r}: {reason}")
-            return self._crops(entry).get(item.crop_sha256)
+            return self._crops(entry).get(crop_hash(entry.name, entry.settings, self.get(name, id)))
 
         return self._of(name, work)
 
@@ -219,7 +212,7 @@ class MilvusEngine:
     ) -> Page:
         if limit < 1:
             raise BadItemError(f"limit is {limit}: ask for at least 1 item")
-        after = _after(cursor)
+        after = key_before(cursor)
 
         def work(entry: Entry) -> Page:
             fields = (*DESCRIBING, "vector") if vectors else DESCRIBING
@@ -416,12 +409,3 @@ def _graph_state(entry: Entry, count: int, stale: int) -> GraphState:
     if entry.settings.rerank == "off":
         return "off"
     return "building" if stale and stale >= count else "ready"
-
-
-def _after(cursor: str | None) -> int:
-    """The key after which a page starts. A cursor is the last key of the page before."""
-    if cursor is None:
-        return 0
-    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
-        raise BadItemError(f"cursor is {cursor!r}: use the one that the page before gave")
-    return int(cursor)
