@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -201,6 +202,7 @@ class EmbeddedGallery:
         return self._writer.alone(lambda: ask(False))
 
     def _searcher(self, strict: bool) -> Searcher:
+        settled = self._holdings.settled  # first, so that nothing goes unnoticed between it and the others
         held, view = self._holdings.now, self._columns.view
         return Searcher(
             self.name,
@@ -211,6 +213,7 @@ class EmbeddedGallery:
             view,
             microseconds(self._now()),
             self._builder.why_no_graph(),
+            partial(self._holdings.gone_since, settled),
             strict=strict,
         )
 
@@ -385,6 +388,7 @@ class EmbeddedGallery:
         try:
             self._holdings.apply([row.key for row in transaction.added], transaction.vectors, transaction.removed)
             self._columns.apply(transaction.added, transaction.removed)
+            self._holdings.settle()
         except Exception as error:
             # What is in memory cannot be trusted any more, the truth can.
             log.exception("gallery %s: a commit could not be taken up; reading everything anew", self.name)

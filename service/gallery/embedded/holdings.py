@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +13,7 @@ from retrieval import ExactIndex, Ranking, ReciprocalGraph
 from retrieval.approximate import ApproximateIndex
 from service.gallery.embedded.columns import Keys
 
+REMEMBERED = 256  # commits: more than there are while a search takes place
 Vectors = npt.NDArray[np.float32]
 Table = ReciprocalGraph | ApproximateIndex | ExactIndex
 
@@ -58,18 +60,32 @@ class Held:
 
 
 class Holdings:
-    """Changed on the writing thread alone; `now` may be read by any."""
+    """Changed on the writing thread alone; `now`, `settled` and `gone_since` may be asked by any."""
 
     def __init__(self, held: Held) -> None:
         self.now = held
+        self.settled = 0  # how many commits all that is in memory has taken up
+        self._gone: deque[tuple[int, Keys]] = deque(maxlen=REMEMBERED)
 
     def apply(self, added: Sequence[int], vectors: Vectors, removed: Sequence[int]) -> None:
-        """New items first: one that replaces another must be found before the other is gone."""
+        """New items first: one that replaces another must be found before the other is gone. Once the columns have
+        followed, `settle` is to be called."""
+        self._gone.append((self.settled + 1, np.asarray(removed, np.int64)))
         for index in self.now.all:
             if added:
                 index.add(np.asarray(added, np.int64), vectors)
             if removed:
                 index.remove(np.asarray(removed, np.int64))
+
+    def settle(self) -> None:
+        self.settled += 1
+
+    def gone_since(self, settled: int) -> Keys | None:
+        """The keys that went, or are going, after that many commits; None if it is not remembered any more."""
+        recent = [(number, keys) for number, keys in self._gone.copy() if number > settled]
+        if recent and recent[0][0] > settled + 1:
+            return None
+        return np.concatenate((np.empty(0, np.int64), *(keys for _, keys in recent)))
 
     def adopt_graph(self, graph: ReciprocalGraph) -> None:
         """Takes a graph that was built aside, brought up to what has changed since."""

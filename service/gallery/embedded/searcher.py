@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,14 +56,17 @@ class Searcher:
         view: View,
         now: int,
         missing: str,
+        gone: Callable[[], Keys | None],
         *,
         strict: bool,
     ) -> None:
-        """strict: whether to raise OutdatedError where something was written since `held` and `view` were looked at,
-        rather than leave out what has gone."""
+        """gone: the keys that went since `held` and `view` were looked at; None where that is not known.
+        strict: whether to raise OutdatedError where something was written since then, rather than leave out what has
+        gone."""
         self._gallery, self._settings, self._truth, self._superseded = gallery, settings, truth, superseded
         self._held, self._view, self._now, self._strict = held, view, now, strict
         self._missing_graph = missing  # why there is no graph, in a sentence
+        self._gone = gone
 
     def answer(self, search: Search) -> Answer:
         change = self._truth.change
@@ -224,14 +227,14 @@ class Searcher:
         self, target: Target, search: Search, keys: Keys | None, mode: RerankMode, exact: bool, laps: _Laps
     ) -> tuple[_Found, bool]:
         """The best `k` that may be shown, and whether there were no more candidates than those that were looked at."""
-        possible = len(self._held.table) if keys is None else len(keys)
+        possible = None if keys is None else len(keys)  # how many items there are may change until they are asked for
         top = search.k + len(target.avoided) + 1  # one more, to see whether the last has an equal beyond the cut
         while True:
-            top = min(top, possible)
-            if top == 0:
+            top = top if possible is None else min(top, possible)
+            if top == 0 or not len(self._held.table):
                 return _Found.nothing(), True
             found = self._ask(target, keys, top, mode, exact, laps)
-            exhausted = top == possible
+            exhausted = top == possible or len(found.keys) < top
             found = self._in_order_of_id(self._once_each(found))
             kept = self._chosen(found, target, search)
             # The last that were looked at may have equals that were not; a cut among those would not go by id.
@@ -245,9 +248,9 @@ class Searcher:
         if mode == "off":
             near = self._nearest(target.vector, top, keys, exact)
             laps.end("search")
-            return _Found.of(near)
+            return self._none_lost(_Found.of(near), keys)
         if mode == "local":
-            return self._local(target, top, keys, exact, laps)
+            return self._none_lost(self._local(target, top, keys, exact, laps), keys)
         graph = self._held.graph
         assert graph is not None
         around = max(self._settings.reranking.reach, top)
@@ -257,7 +260,21 @@ class Searcher:
         sure = self._held.approximate is not None and self._held.approximate.exact
         ranking = graph.rank(target.vector, top, found=named, allowed=keys, candidates=pool, sure=sure)
         laps.end("rerank")
-        return _Found.of(ranking)
+        found = self._none_lost(_Found.of(ranking), keys)
+        return found if named is None else self._none_lost(found, np.sort(_keys_of(named)))
+
+    def _none_lost(self, found: _Found, asked_for: Keys | None) -> _Found:
+        """OutdatedError if one of the keys that were asked for, which ascend, went before the index was asked: it may
+        have been replaced by an item of another key, which then was not asked for."""
+        if not self._strict or asked_for is None or not len(asked_for):
+            return found
+        gone = self._gone()
+        if gone is None:
+            raise OutdatedError
+        at = np.minimum(np.searchsorted(asked_for, gone), len(asked_for) - 1)
+        if len(np.setdiff1d(gone[asked_for[at] == gone], found.keys)):
+            raise OutdatedError
+        return found
 
     def _local(self, target: Target, top: int, keys: Keys | None, exact: bool, laps: _Laps) -> _Found:
         """Re-ranks the nearest of the whole gallery together with the nearest that are allowed; shows only these."""
@@ -280,7 +297,7 @@ class Searcher:
             near = self._approximate(vector, top, keys)
             if near is not None:
                 return near
-        return self._held.search_all(vector, min(top, len(self._held.table)), keys)
+        return self._held.search_all(vector, top, keys)
 
     def _approximate(self, vector: Vectors, top: int, keys: Keys | None) -> Ranking | None:
         """The nearest by the approximate index, as many as there are; None where there is no such index."""
@@ -291,15 +308,18 @@ class Searcher:
         """The keys of those whose score reaches `min_score`: a filter like the others, once they are known."""
         assert search.min_score is not None
         farthest = np.float32(2 - 2 * search.min_score)
-        possible = len(self._held.table) if keys is None else len(keys)
-        top = min(search.k + 1, possible)
-        while top:
+        possible = None if keys is None else len(keys)
+        top = search.k + 1
+        while len(self._held.table):
+            top = top if possible is None else min(top, possible)
+            if top == 0:
+                break
             ranking = self._held.search_all(target.vector, top, keys)
             count = int(ranking.counts[0])
             near = ranking.ids[0, :count][ranking.distances[0, :count] <= farthest]
-            if len(near) < count or top == possible:
+            if len(near) < count or count < top or top == possible:
                 return np.sort(near)
-            top = min(top * AGAIN, possible)
+            top *= AGAIN
         return np.empty(0, np.int64)
 
     # ---- choosing and telling ----------------------------------------------------------------------------------------

@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from retrieval import ReciprocalGraph
+from retrieval.approximate import ApproximateIndex
 from service.gallery import Feedback, Filter, GallerySettings, NewItem, NoSuchItemError, Probe, Search
-from service.gallery.embedded import EmbeddedEngine, steps
+from service.gallery.embedded import EmbeddedEngine, Sizes, steps
 from service.gallery.embedded.gallery import EmbeddedGallery
+from service.gallery.embedded.holdings import Held
 from service.gallery.embedded.truth import Truth
 
 Make = Callable[..., NewItem]
@@ -140,3 +143,92 @@ def test_a_picture_is_the_new_one_when_it_was_replaced_after_its_item_was_read(
     engine.add("g", [replace(new, crop=None)])
     with pytest.raises(NoSuchItemError, match="no picture"):
         engine.crop("g", "x")
+
+
+def once(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, instead: Callable[..., Any]) -> None:
+    """The next call of `owner.name(...)` is `instead(as it was, ...)`; those after it are as they were."""
+    as_it_was = getattr(owner, name)
+
+    def next_call(*arguments: Any, **more: Any) -> Any:
+        monkeypatch.setattr(owner, name, as_it_was)
+        return instead(as_it_was, *arguments, **more)
+
+    monkeypatch.setattr(owner, name, next_call)
+
+
+def test_nobody_is_cut_off_while_an_item_is_there_as_it_was_and_as_it_is(
+    engine: EmbeddedEngine, new_item: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a moment an index has one item more than there are."""
+    both_there, answered = threading.Event(), threading.Event()
+
+    def when_answered(remove: Callable[..., None], *arguments: Any) -> None:
+        both_there.set()
+        assert answered.wait(30)
+        remove(*arguments)
+
+    def meanwhile(search_all: Callable[..., Any], *arguments: Any) -> Any:
+        writing.start()
+        assert both_there.wait(30)
+        try:
+            return search_all(*arguments)
+        finally:
+            answered.set()
+
+    writing = threading.Thread(target=engine.add, args=("g", [new_item("x", 10, **FACTS)]))
+    once(monkeypatch, ReciprocalGraph, "remove", when_answered)
+    once(monkeypatch, Held, "search_all", meanwhile)
+    near_both = np.mean([new_item("x", seed).vector for seed in (9, 10)], axis=0)  # so that another would be cut off
+    probe = Probe(vectors=(near_both / np.linalg.norm(near_both)).astype(np.float32)[None])
+    everybody = {"x"} | {f"other {number}" for number in range(5)}
+    assert found(engine, probe, rerank="off") == everybody
+    writing.join(30)
+
+
+@pytest.mark.parametrize(
+    ("rerank", "owner", "asks"),
+    [("off", Held, "search_all"), ("local", Held, "search_all"), ("online", ReciprocalGraph, "rank")],
+)
+@pytest.mark.parametrize("how", [{"filter": Filter(persons=("p",))}, {"min_score": -1.0}], ids=["filtered", "by score"])
+def test_an_item_is_found_that_was_replaced_between_filter_and_search(
+    engine: EmbeddedEngine,
+    new_item: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    rerank: str,
+    owner: type,
+    asks: str,
+    how: dict[str, Any],
+) -> None:
+    def replaced_first(ask: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
+        if "min_score" in how and owner is Held:  # this search tells who reaches the score; the next is too late
+            answer = ask(*arguments, **more)
+            engine.add("g", [new_item("x", 10, **FACTS)])
+            return answer
+        engine.add("g", [new_item("x", 10, **FACTS)])
+        return ask(*arguments, **more)
+
+    once(monkeypatch, owner, asks, replaced_first)
+    assert "x" in found(engine, Probe(vectors=np.eye(8, dtype=np.float32)[:1]), rerank=rerank, **how)
+
+
+def test_an_item_that_is_replaced_between_its_naming_and_the_graph_counts(
+    tmp_path: Path, small_settings: GallerySettings, new_item: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = Sizes(flat_up_to=10, half_up_to=20, approximate_from=30)
+    with EmbeddedEngine.open(tmp_path / "named", sizes=sizes, upkeep=False) as engine:
+        engine.create("g", small_settings)
+        engine.add("g", [new_item(f"other {number}", number) for number in range(100)])
+        engine.add("g", [new_item("x", 1000)])
+        engine.settle("g")
+
+        def then_replaced(search: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
+            named = search(*arguments, **more)
+            engine.add("g", [new_item("x", 1000, camera="of another")])
+            return named
+
+        once(monkeypatch, ApproximateIndex, "search", then_replaced)
+        search = Search(probe=Probe(vectors=np.asarray(new_item("x", 1000).vector)[None]), rerank="online")
+        meanwhile, afterwards = (
+            [(hit.item.id, hit.reranked) for hit in engine.search("g", search).hits] for _ in range(2)
+        )
+        assert meanwhile == afterwards
