@@ -79,6 +79,11 @@ def copy(
         say("stopped: run the same command again to go on")
         raise typer.Exit(stop.exit_code)
     if not copied.up_to_date:
+        if settings.database is None:
+            say(
+                f"VANTAGE_DATABASE is not set, so that only services of the directory {data} know of this copy: if "
+                "replicas are to, set it as they have it, and copy once more"
+            )
         say(f"next, for re-ranking to know neighbours: VANTAGE_GALLERY=milvus vantage gallery refresh {copied.gallery}")
 
 

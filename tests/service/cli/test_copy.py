@@ -89,12 +89,18 @@ def test_a_snapshot_is_made_copied_and_removed(vantage, indexed, there):
         "gallery g on Milvus is up to date again: 30 items written, 4 removed, 1,970 unchanged; 2,000 items and 1,500 "
         "pictures read back and right (1.2 s)\n"
     )
-    assert err == "next, for re-ranking to know neighbours: VANTAGE_GALLERY=milvus vantage gallery refresh g\n"
+    assert "VANTAGE_DATABASE is not set, so that only services of the directory" in err
+    assert err.endswith("next, for re-ranking to know neighbours: VANTAGE_GALLERY=milvus vantage gallery refresh g\n")
     assert there.checked
     assert there.settings[0].gallery == "milvus"
     [(path, name, index)] = there.asked
     assert (path.parent, name, index) == (indexed / "snapshots", None, None)
     assert list((indexed / "snapshots").iterdir()) == []
+
+
+def test_where_the_database_is_named_nothing_is_to_be_said_of_it(vantage, indexed, there, monkeypatch):
+    monkeypatch.setenv("VANTAGE_DATABASE", "sqlite:////tmp/shared.sqlite")
+    assert "VANTAGE_DATABASE" not in vantage("gallery", "copy", "g", "--to", "milvus")[2]
 
 
 def test_a_snapshot_that_is_named_stays_and_wants_no_lock(vantage, indexed, there, tmp_path):
