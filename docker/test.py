@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from trying import PATIENCE, QUERY, ROOT, FailedError, find_compose, run, say
+from trying import PATIENCE, QUERY, ROOT, FailedError, find_compose, run, say, take
 
 LARGEST_MB = 700
 NAME = f"vantage-docker-test-{os.getpid()}"
@@ -205,16 +205,7 @@ def main() -> int:
             shutil.copy(picture, pictures)
         (pictures / "broken.jpg").write_bytes(b"no picture")
         tried = Tried(compose, pictures)
-        try:
-            for step in tried.steps():
-                began = time.monotonic()
-                say(f"{step()} ({time.monotonic() - began:.1f} s)")
-        except (FailedError, OSError) as failed:  # an answer that does not come is an OSError
-            say(f"FAILED in {step.__name__}: {failed}")
-            return 1
-        finally:
-            tried.clear()
-    return 0
+        return take(tried.steps(), tried.clear)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-from trying import PATIENCE, QUERY, ROOT, FailedError, find_compose, run, say
+from trying import PATIENCE, QUERY, ROOT, FailedError, find_compose, run, say, take
 
 NAME = f"vantage-scale-test-{os.getpid()}"
 IMAGE = f"{NAME}:scale-cpu"
@@ -218,16 +218,7 @@ def main() -> int:
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     tried = Tried(compose)
-    try:
-        for step in tried.steps():
-            began = time.monotonic()
-            say(f"{step()} ({time.monotonic() - began:.1f} s)")
-    except (FailedError, OSError) as failed:  # an answer that does not come is an OSError
-        say(f"FAILED in {step.__name__}: {failed}")
-        return 1
-    finally:
-        tried.clear()
-    return 0
+    return take(tried.steps(), tried.clear)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -36,3 +38,17 @@ def find_compose() -> list[str] | None:
             if all(subprocess.run(check, capture_output=True, check=False).returncode == 0 for check in checks):
                 return command
     return None
+
+
+def take(steps: Iterable[Callable[[], str]], clear: Callable[[], None]) -> int:
+    """Takes the steps, each of which says what it saw, until one fails; clears up, come what may. The exit code."""
+    try:
+        for step in steps:
+            began = time.monotonic()
+            say(f"{step()} ({time.monotonic() - began:.1f} s)")
+    except (FailedError, OSError) as failed:  # an answer that does not come is an OSError
+        say(f"FAILED in {step.__name__}: {failed}")
+        return 1
+    finally:
+        clear()
+    return 0
