@@ -5,10 +5,10 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from socket import create_connection, create_server
+from socket import create_connection, create_server, socket
 
 import httpx
 import pytest
@@ -273,6 +273,23 @@ def test_a_replica_that_is_gone_costs_nobody_an_answer(balancer, replicas):
         for _ in range(4):
             assert balancer.request(method, path, content=b"{}").status_code == 200
     assert len(there.asked) == 12
+
+
+def test_a_replica_that_does_not_even_refuse_costs_nobody_an_answer(balancer, replicas):
+    """As when its machine is gone: nothing comes back, and nginx gives up after two seconds."""
+    gone, there = replicas
+    port = gone.port
+    gone.close()
+    with ExitStack() as held:
+        held.enter_context(create_server(("127.0.0.1", port), backlog=0))
+        for _ in range(3):  # a full queue lets nobody knock
+            knocking = held.enter_context(socket())
+            knocking.setblocking(False)
+            knocking.connect_ex(("127.0.0.1", port))
+        for method, path in (("GET", "/v1/galleries"), ("POST", "/v1/galleries"), ("POST", "/v1/galleries/g/search")):
+            for _ in range(2):
+                assert balancer.request(method, path, content=b"{}").status_code == 200
+    assert len(there.asked) == 6
 
 
 def test_bodies_have_an_end_and_metrics_are_not_passed_on(balancer, replicas):
