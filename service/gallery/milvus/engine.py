@@ -15,11 +15,7 @@ from service.gallery.embedded.crops import CropStore
 from service.gallery.embedded.searcher import no_such_item
 from service.gallery.embedded.summarising import summarise
 from service.gallery.engine import OnConflict, Progress
-from service.gallery.errors import (
-    BadItemError,
-    CorruptError,
-    UnavailableError,
-)
+from service.gallery.errors import BadItemError, CorruptError, UnavailableError
 from service.gallery.filters import EVERYTHING, Filter
 from service.gallery.items import Item, NewItem, check_id
 from service.gallery.milvus import schema

@@ -26,6 +26,7 @@ from service.gallery.searching import Answer, Explanation, Hit, Probe, Reranking
 from service.gallery.settings import RerankMode
 
 FEW = 256  # allowed items that are all read and compared here, rather than sought in an approximate index
+FEW_ON_DEMAND = 4096  # ... where the search is to be exact, and the index cannot be
 LOCAL = 300  # how many of the nearest local re-ranking looks at
 AROUND = 400  # ... and online re-ranking, which knows of their neighbours besides
 ATTEMPTS = 8  # at a search whose items were replaced or deleted while they were looked at
@@ -303,7 +304,7 @@ class Searcher:
         """The nearest that meet an expression, and whether there are no more than these."""
         entry = self._entry
         share = self._share(allowed)
-        if allowed is not None and allowed <= FEW and not schema.is_exact(entry.settings, search.exact, share):
+        if self._are_few(search, allowed) and not schema.is_exact(entry.settings, search.exact, share):
             everybody = list(scan_all(self._server, entry, expression, (*fields, "vector")))
             found = Found.of(everybody, target.vector)
             return found.take(range(min(top, len(found)))), len(found) <= top
@@ -333,8 +334,12 @@ class Searcher:
         return joined if len(joined) == len(rows) else None
 
     def _compared_all(self, search: Search, allowed: int | None) -> bool:
-        few = allowed is not None and allowed <= FEW
-        return few or schema.is_exact(self._entry.settings, search.exact, self._share(allowed))
+        exact = schema.is_exact(self._entry.settings, search.exact, self._share(allowed))
+        return exact or self._are_few(search, allowed)
+
+    def _are_few(self, search: Search, allowed: int | None) -> bool:
+        """Whether those that may be found can be read one and all."""
+        return allowed is not None and allowed <= (FEW_ON_DEMAND if search.exact else FEW)
 
     def _share(self, allowed: int | None) -> float:
         """Which share of the gallery's items may be found, at the least: of what was ever added."""
