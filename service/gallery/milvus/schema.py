@@ -18,7 +18,7 @@ LARGEST_DIMENSION = 32_768
 MOST_MARKS = 2_048  # more scalar values than 8 KiB of metadata can have at their top
 MARK_LENGTH = 32
 NEAR_LENGTH = 65_535
-STEPS, MOST_STEPS = 1_024, 32_768  # items that a search through a graph keeps in view; what Milvus allows
+STEPS, MOST_STEPS = 512, 32_768  # items that a search through a graph keeps in view; what Milvus allows
 CELLS, PROBED = 1_024, 256  # cells that vectors are sorted into; how many a search looks into
 # Exact kinds read every vector, as `auto` does too: which size calls for an index is decided when a gallery is made.
 INDEXES: Mapping[IndexKind, tuple[str, dict[str, int]]] = {
